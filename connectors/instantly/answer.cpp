@@ -1,0 +1,123 @@
+#include "connectors/instantly/answer.hpp"
+
+#include <algorithm>
+
+#include <boost/beast/http/status.hpp>
+
+#include "connectors/instantly/codec.hpp"
+
+namespace leadsync::instantly {
+
+using nlohmann::json;
+
+namespace {
+
+constexpr std::size_t words_max = 200;
+
+json json_or_null(std::string_view body) {
+    try {
+        return parse_json(body);
+    } catch (const json::parse_error&) {
+        return nullptr;
+    }
+}
+
+/// `message` may be a list of complaints, `error` an object with a message of its own.
+std::string text_in(const json& body) {
+    if (body.is_string()) return body.get<std::string>();
+    if (body.is_array()) {
+        std::string all;
+        for (const auto& item : body) all.append(all.empty() ? "" : "; ").append(text_in(item));
+        return all;
+    }
+    if (!body.is_object()) return {};
+    for (const char* key : {"message", "error"}) {
+        const auto found = body.find(key);
+        if (found == body.end()) continue;
+        if (auto text = text_in(*found); !text.empty()) return text;
+    }
+    return {};
+}
+
+void take_out(std::string& text, std::string_view secret) {
+    if (secret.empty()) return;
+    for (auto at = text.find(secret); at != std::string::npos; at = text.find(secret, at))
+        text.replace(at, secret.size(), "***");
+}
+
+/// One line of printable text, cut between characters.
+std::string printable(std::string_view text) {
+    std::string line;
+    for (const char c : text) {
+        const auto byte = static_cast<unsigned char>(c);
+        const bool blank = byte <= 0x20 || byte == 0x7F;
+        if (blank && (line.empty() || line.back() == ' ')) continue;
+        const bool continues = (byte & 0xC0U) == 0x80U;
+        if (line.size() >= words_max && !continues) break;
+        line.push_back(blank ? ' ' : c);
+    }
+    while (line.ends_with(' ')) line.pop_back();
+    return line;
+}
+
+}  // namespace
+
+std::string words_of(std::string_view body, std::string_view secret) {
+    std::string words = text_in(json_or_null(body));
+    if (words.empty()) words = body;
+    take_out(words, secret);
+    return printable(words);
+}
+
+Answer::Answer(std::string step, std::string secret, Reply reply)
+    : step_{std::move(step)}, secret_{std::move(secret)}, reply_{std::move(reply)} {}
+
+std::string Answer::peer_words() const {
+    const auto words = words_of(reply_.body, secret_);
+    return words.empty() ? "" : " \"" + words + "\"";
+}
+
+void Answer::refuse() const {
+    namespace http = boost::beast::http;
+    const auto reason = http::obsolete_reason(http::int_to_status(static_cast<unsigned>(reply_.status)));
+    auto message = step_ + ": " + std::to_string(reply_.status);
+    message.append(" ").append(reason.data(), reason.size()).append(peer_words());
+    sync::Failure failure{sync::kind_of_status(reply_.status, reply_.body), std::move(message), reply_.retry_after,
+                          reply_.status == 429};
+    ApiError error{std::move(failure), reply_.status};
+    if (reply_.status >= 500 || reply_.status == 408) error.mark_in_doubt();
+    throw error;
+}
+
+void Answer::reject(const std::string& reason) const {
+    const auto message = step_ + ": " + std::to_string(reply_.status) + ", but " + reason;
+    ApiError error{sync::Failure{sync::FailureKind::transient, message, reply_.retry_after, false}, reply_.status};
+    error.mark_in_doubt();
+    throw error;
+}
+
+json Answer::accepted() const {
+    if (reply_.status < 200 || reply_.status > 299) refuse();
+    try {
+        return parse_json(reply_.body);
+    } catch (const json::parse_error&) {
+        reject("no JSON:" + peer_words());
+    }
+}
+
+void Answer::acknowledged() const {
+    if (reply_.status > 299 || !reply_.body.empty())
+        static_cast<void>(accepted());
+    else if (reply_.status < 200)
+        refuse();
+}
+
+bool Answer::not_found() const {
+    if (reply_.status != 404) return false;
+    const auto body = json_or_null(reply_.body);
+    if (!body.is_object()) reject("not from the API:" + peer_words());
+    if (text_in(body).starts_with("Route ")) refuse();
+    return true;
+}
+
+}  // namespace leadsync::instantly

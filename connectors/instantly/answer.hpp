@@ -1,0 +1,46 @@
+#pragma once
+
+#include <string>
+#include <string_view>
+
+#include <nlohmann/json.hpp>
+
+#include "connectors/instantly/api_error.hpp"
+#include "connectors/instantly/transport.hpp"
+
+namespace leadsync::instantly {
+
+/// Judges one answer: the only place where a status or a broken body becomes an ApiError. A server that says nothing
+/// of use after a write (5xx, 408, a 2xx without its JSON) leaves the write in doubt.
+class Answer {
+public:
+    /// `step` begins every message; `secret` is taken out of whatever the peer says.
+    Answer(std::string step, std::string secret, Reply reply);
+
+    [[nodiscard]] int status() const { return reply_.status; }
+
+    /// The body of a 2xx as JSON; throws ApiError for any other status and for what is no JSON.
+    [[nodiscard]] nlohmann::json accepted() const;
+    /// The same where the body is of no interest: it may be empty, but no foreign page.
+    void acknowledged() const;
+    /// Whether it is the API's own 404 about the thing asked for. A proxy's or an unknown route's is none: a lead
+    /// must not be taken for deleted because a URL is wrong.
+    [[nodiscard]] bool not_found() const;
+
+    /// An answer that was accepted but is not what was asked for: transient, with `reason`.
+    [[noreturn]] void reject(const std::string& reason) const;
+
+private:
+    [[noreturn]] void refuse() const;
+    [[nodiscard]] std::string peer_words() const;
+
+    std::string step_;
+    std::string secret_;
+    Reply reply_;
+};
+
+/// What the peer says in an answer's body: its JSON `message` or `error`, else its text; one line, at most 200
+/// characters, without `secret`.
+std::string words_of(std::string_view body, std::string_view secret);
+
+}  // namespace leadsync::instantly

@@ -1,0 +1,70 @@
+#pragma once
+
+#include <chrono>
+#include <cstddef>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+
+#include <boost/asio/any_io_executor.hpp>
+#include <boost/asio/awaitable.hpp>
+#include <boost/beast/http/verb.hpp>
+
+namespace leadsync::instantly {
+
+/// Waits until the next request may leave: the rate limiter. Called once for each request, before it is sent.
+using Gate = std::function<boost::asio::awaitable<void>()>;
+
+struct Request {
+    boost::beast::http::verb method = boost::beast::http::verb::get;
+    std::string target;         ///< path and query
+    std::string body;           ///< JSON; with an empty body no Content-Type is sent (INSTANTLY.md, Transport)
+    std::string authorization;  ///< never logged
+    bool reads_only = false;    ///< changes nothing, though it may be a POST: it may be sent twice
+};
+
+struct Reply {
+    int status = 0;
+    std::string body;
+    std::optional<std::chrono::milliseconds> retry_after;
+    std::string date;  ///< the server's clock, as sent
+};
+
+struct TransportOptions {
+    std::string base_url = "https://api.instantly.ai";
+    std::string user_agent;
+    std::chrono::milliseconds connect_timeout{10'000};
+    std::chrono::milliseconds read_timeout{60'000};    ///< without a byte arriving
+    std::chrono::milliseconds total_timeout{120'000};  ///< for the whole request
+    std::chrono::milliseconds idle_timeout{30'000};    ///< an idle connection older than this is not used again
+    std::size_t body_limit = 64U << 20U;
+    std::size_t connections_max = 32;
+    std::optional<std::string> ca_file;  ///< trusted instead of the system's certificates
+};
+
+/// Keep-alive HTTP/1.1 connections to one origin. TLS 1.2 or newer with verification and SNI; plain HTTP only to
+/// loopback (the constructor throws std::invalid_argument otherwise). Lives on one thread.
+class Transport {
+public:
+    Transport(boost::asio::any_io_executor executor, TransportOptions options);
+    ~Transport();
+    Transport(const Transport&) = delete;
+    Transport& operator=(const Transport&) = delete;
+
+    /// Sends one request and reads its whole answer, whatever its status. Throws ApiError when there is none: could
+    /// not connect, time-out, connection lost, cut answer, AnswerTooLarge. A request that failed on a kept-alive
+    /// connection, closed by the peer before a byte of the answer came, is sent once more on a fresh one only when it
+    /// is a GET or `reads_only`, or nothing of it had been written; `before_resend` is awaited first, as the second
+    /// try counts against the rate limit too.
+    boost::asio::awaitable<Reply> send(Request request, Gate before_resend = {});
+
+private:
+    struct Pool;
+    static boost::asio::awaitable<void> take_place(std::shared_ptr<Pool> pool, const std::string& step,
+                                                   std::chrono::steady_clock::time_point deadline);
+
+    std::shared_ptr<Pool> pool_;
+};
+
+}  // namespace leadsync::instantly

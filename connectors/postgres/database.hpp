@@ -1,0 +1,103 @@
+#pragma once
+
+#include <memory>
+#include <mutex>
+#include <string>
+#include <type_traits>
+#include <vector>
+
+#include <boost/asio/awaitable.hpp>
+#include <boost/asio/bind_cancellation_slot.hpp>
+#include <boost/asio/co_spawn.hpp>
+#include <boost/asio/thread_pool.hpp>
+#include <boost/asio/use_awaitable.hpp>
+#include <pqxx/pqxx>
+
+namespace leadsync::postgres {
+
+/// A pool of connections, each used by one database thread at a time. All writes through it are leadsync's own: the
+/// capture triggers pass them by.
+class Database {
+public:
+    /// `url` is a libpq URL or connection string. Connects when first used.
+    Database(std::string url, std::size_t threads);
+    ~Database();
+    Database(const Database&) = delete;
+    Database& operator=(const Database&) = delete;
+
+    /// Runs `work(pqxx::work&)` in one transaction on a database thread, commits, and resumes the caller on its own
+    /// executor. What `work` throws rolls back and surfaces here. The empty slot shields the transaction from
+    /// cancellation: it ends first.
+    template <class Work>
+    auto run(Work work) -> boost::asio::awaitable<std::invoke_result_t<Work&, pqxx::work&>> {
+        auto task = in_transaction(std::move(work));
+        co_return co_await boost::asio::co_spawn(
+            threads_, std::move(task),
+            boost::asio::bind_cancellation_slot(boost::asio::cancellation_slot{}, boost::asio::use_awaitable));
+    }
+
+    /// The same, blocking: for what runs before or without the event loop.
+    template <class Work>
+    auto run_blocking(Work work) -> std::invoke_result_t<Work&, pqxx::work&> {
+        auto connection = borrow();
+        return transact(*connection, work);
+    }
+
+    [[nodiscard]] const std::string& url() const { return url_; }
+
+private:
+    /// Gives the connection back when it goes, unless it broke.
+    class Borrowed {
+    public:
+        Borrowed(Database& database, std::unique_ptr<pqxx::connection> connection);
+        ~Borrowed();
+        Borrowed(Borrowed&&) = default;
+        Borrowed(const Borrowed&) = delete;
+        pqxx::connection& operator*() { return *connection_; }
+
+    private:
+        Database& database_;
+        std::unique_ptr<pqxx::connection> connection_;
+    };
+
+    template <class Work>
+    auto in_transaction(Work work) -> boost::asio::awaitable<std::invoke_result_t<Work&, pqxx::work&>> {
+        auto connection = borrow();
+        co_return transact(*connection, work);
+    }
+
+    template <class Work>
+    static auto transact(pqxx::connection& connection, Work& work) -> std::invoke_result_t<Work&, pqxx::work&> {
+        pqxx::work transaction{connection};
+        if constexpr (std::is_void_v<std::invoke_result_t<Work&, pqxx::work&>>) {
+            work(transaction);
+            transaction.commit();
+        } else {
+            auto result = work(transaction);
+            transaction.commit();
+            return result;
+        }
+    }
+
+    Borrowed borrow();
+
+    std::string url_;
+    std::mutex mutex_;
+    std::vector<std::unique_ptr<pqxx::connection>> idle_;
+    boost::asio::thread_pool threads_;
+};
+
+/// A statement with the name under which each connection prepares it once. Both are string literals.
+struct Statement {
+    const char* name;
+    std::string sql;
+};
+
+/// Runs a prepared statement.
+template <class... Arguments>
+pqxx::result execute(pqxx::work& transaction, const Statement& statement, Arguments&&... arguments) {
+    transaction.conn().prepare(statement.name, statement.sql);  // libpqxx keeps it when it is known already
+    return transaction.exec_prepared(statement.name, std::forward<Arguments>(arguments)...);
+}
+
+}  // namespace leadsync::postgres

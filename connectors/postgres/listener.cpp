@@ -1,0 +1,55 @@
+#include "connectors/postgres/listener.hpp"
+
+#include <unistd.h>
+
+#include <boost/asio/posix/stream_descriptor.hpp>
+#include <boost/asio/use_awaitable.hpp>
+
+namespace leadsync::postgres {
+
+class Listener::Receiver : public pqxx::notification_receiver {
+public:
+    Receiver(pqxx::connection_base& connection, const std::function<void()>& wake)
+        : notification_receiver{connection, "leadsync"}, wake_{wake} {}
+
+    void operator()(const std::string& /*payload*/, int /*backend*/) override { wake_(); }
+
+private:
+    const std::function<void()>& wake_;
+};
+
+Listener::Listener(boost::asio::any_io_executor executor, std::string url, std::vector<std::string> workspaces)
+    : executor_{std::move(executor)}, url_{std::move(url)}, workspaces_{std::move(workspaces)} {}
+
+Listener::~Listener() = default;
+
+void Listener::connect() {
+    connection_.reset();
+    auto connection = std::make_unique<pqxx::connection>(url_);
+    pqxx::nontransaction session{*connection};
+    session.exec("SET application_name = 'leadsync listener'");
+    for (const auto& workspace : workspaces_) {
+        const auto row = session.exec_params1(
+            "SELECT pg_try_advisory_lock(hashtextextended('leadsync workspace ' || $1, 0))", workspace);
+        if (!row[0].as<bool>())
+            throw WorkspaceTaken{"workspace " + workspace
+                                 + " is driven by another leadsync on this database; stop that one first"};
+    }
+    connection_ = std::move(connection);
+}
+
+boost::asio::awaitable<void> Listener::run(std::function<void()> wake) {
+    if (!connection_) throw pqxx::broken_connection{"not connected to PostgreSQL"};
+    const Receiver receiver{*connection_, wake};
+    connection_->get_notifs();
+    // Asio closes the descriptor it is given; libpq keeps its own.
+    boost::asio::posix::stream_descriptor socket{executor_, ::dup(connection_->sock())};
+    wake();  // what was edited before LISTEN took effect
+    for (;;) {
+        co_await socket.async_wait(boost::asio::posix::stream_descriptor::wait_read, boost::asio::use_awaitable);
+        connection_->get_notifs();
+        if (!connection_->is_open()) throw pqxx::broken_connection{"the listening connection to PostgreSQL is gone"};
+    }
+}
+
+}  // namespace leadsync::postgres

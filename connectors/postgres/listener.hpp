@@ -1,0 +1,42 @@
+#pragma once
+
+#include <functional>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include <boost/asio/any_io_executor.hpp>
+#include <boost/asio/awaitable.hpp>
+#include <pqxx/pqxx>
+
+namespace leadsync::postgres {
+
+/// Another process drives a workspace that this one was to drive.
+class WorkspaceTaken : public std::runtime_error {
+public:
+    using std::runtime_error::runtime_error;
+};
+
+/// The daemon's standing connection: hears local edits (NOTIFY leadsync), and holds the advisory lock of every
+/// workspace this process drives, so that two processes on one database never drive the same one.
+class Listener {
+public:
+    Listener(boost::asio::any_io_executor executor, std::string url, std::vector<std::string> workspaces);
+    ~Listener();
+
+    /// Connects, takes the locks, listens. Blocking and short. Throws WorkspaceTaken when another process holds one.
+    void connect();
+
+    /// Calls `wake` for every notification, until the connection breaks (pqxx::broken_connection) or it is cancelled.
+    boost::asio::awaitable<void> run(std::function<void()> wake);
+
+private:
+    class Receiver;
+
+    boost::asio::any_io_executor executor_;
+    std::string url_;
+    std::vector<std::string> workspaces_;
+    std::unique_ptr<pqxx::connection> connection_;
+};
+
+}  // namespace leadsync::postgres

@@ -1,0 +1,170 @@
+#include "daemon/daemon.hpp"
+
+#include <csignal>
+#include <systemd/sd-daemon.h>
+
+#include <boost/asio/signal_set.hpp>
+#include <spdlog/spdlog.h>
+
+#include "connectors/postgres/migrator.hpp"
+#include "connectors/postgres/queue.hpp"
+#include "connectors/postgres/workspaces.hpp"
+#include "daemon/backfill_progress.hpp"
+#include "daemon/persistence.hpp"
+#include "daemon/tasks.hpp"
+#include "migrations/migrations.hpp"
+
+namespace leadsync::daemon {
+namespace {
+
+using namespace std::chrono_literals;
+
+constexpr std::size_t database_threads = 3;
+constexpr auto grace = 5s;  // for what is in hand at SIGTERM; the rest of ten seconds is for unwinding
+
+std::vector<std::string> names_of(const Config& config) {
+    std::vector<std::string> names;
+    for (const auto& workspace : config.workspaces) names.push_back(workspace.name);
+    return names;
+}
+
+}  // namespace
+
+ConfiguredDatabase::ConfiguredDatabase(const Config& config) {
+    if (config.database.url) {
+        url_ = config.database.url->reveal();
+    } else {
+        cluster_.emplace(config.data_dir);
+        url_ = cluster_->url();
+    }
+}
+
+std::optional<std::string> ConfiguredDatabase::psql_command() const {
+    return cluster_ ? std::optional{cluster_->psql_command()} : std::nullopt;
+}
+
+void prepare_schema(const std::string& url, const Config& config) {
+    for (const auto& migration : postgres::Migrator{url, postgres::embedded_migrations()}.migrate())
+        spdlog::info("schema: migration {} applied", migration.name);
+    postgres::Database database{url, 1};
+    database.run_blocking(
+        [&](pqxx::work& transaction) { postgres::Workspaces::declare(transaction, names_of(config)); });
+}
+
+Daemon::Daemon(const Config& config, SyncOptions options)
+    : options_{options},
+      configured_{config},
+      database_{configured_.url(), database_threads},
+      listener_{io_.get_executor(), configured_.url(), names_of(config)} {
+    prepare_schema(configured_.url(), config);
+    for (const auto& workspace : config.workspaces)
+        workspaces_.push_back(std::make_unique<WorkspaceSync>(io_.get_executor(), database_, workspace, options_));
+}
+
+/// This process drives the workspaces from here on, alone: leases of an earlier one are void.
+void Daemon::start() {
+    listener_.connect();
+    return_what_is_left();
+}
+
+void Daemon::return_what_is_left() {
+    database_.run_blocking([&](pqxx::work& transaction) {
+        for (const auto& workspace : workspaces_) postgres::Queue{workspace->name()}.release_all(transaction);
+    });
+}
+
+void Daemon::run() {
+    start();
+    spdlog::info("leadsync drives {} workspace(s)", workspaces_.size());
+    sd_notify(0, "READY=1");
+    std::exception_ptr failed;
+    asio::co_spawn(io_, serve(), [&](std::exception_ptr error) { failed = error; });
+    io_.run();
+    sd_notify(0, "STOPPING=1");
+    if (failed) std::rethrow_exception(failed);
+    return_what_is_left();
+    spdlog::info("stopped");
+}
+
+asio::awaitable<void> Daemon::serve() {
+    std::vector<asio::awaitable<void>> tasks;
+    tasks.push_back(stop_signal());
+    tasks.push_back(listen());
+    for (const auto& workspace : workspaces_) tasks.push_back(workspace->run());
+    co_await until_first_ends(std::move(tasks));
+}
+
+asio::awaitable<void> Daemon::stop_signal() {
+    asio::signal_set signals{co_await asio::this_coro::executor, SIGTERM, SIGINT};
+    co_await signals.async_wait(asio::use_awaitable);
+    spdlog::info("stopping: finishing what is in hand; once more to hurry");
+    for (const auto& workspace : workspaces_) workspace->stop();
+    auto hurry = [&]() -> asio::awaitable<void> { co_await signals.async_wait(asio::use_awaitable); };
+    std::vector<asio::awaitable<void>> tasks;
+    tasks.push_back(finish_what_is_in_hand());
+    tasks.push_back(hurry());
+    co_await until_first_ends(std::move(tasks));
+}
+
+asio::awaitable<void> Daemon::finish_what_is_in_hand() {
+    const auto deadline = std::chrono::steady_clock::now() + grace;
+    const auto busy = [](const auto& workspace) { return !workspace->idle(); };
+    while (std::ranges::any_of(workspaces_, busy) && std::chrono::steady_clock::now() < deadline)
+        co_await sleep_for(20ms);
+}
+
+asio::awaitable<void> Daemon::listen() {
+    for (int attempt = 1;; ++attempt) {
+        try {
+            co_await listener_.run([&] {
+                attempt = 1;
+                for (const auto& workspace : workspaces_) workspace->wake();
+            });
+        } catch (const pqxx::failure& error) {
+            spdlog::warn("listening for local edits: {}", failure_of(error).message);
+        }
+        co_await sleep_for(sync::backoff_delay({500ms, 10s}, attempt, draw_jitter()));
+        try {
+            listener_.connect();
+        } catch (const pqxx::failure& error) {
+            spdlog::warn("listening for local edits: {}", failure_of(error).message);
+        }
+    }
+}
+
+bool Daemon::backfill(const std::vector<std::string>& names, bool drain) {
+    start();
+    BackfillProgress progress;
+    bool finished = false;
+    auto sweep_all = [&]() -> asio::awaitable<void> {
+        std::vector<asio::awaitable<void>> sweeps;
+        for (const auto& workspace : workspaces_) {
+            if (!names.empty() && std::ranges::count(names, workspace->name()) == 0) continue;
+            auto* sync = workspace.get();
+            sweeps.push_back(sync->backfill(drain, [&progress, sync](const SweepProgress& at) {
+                progress.update(sync->name(), at, sync->lead_count());
+            }));
+        }
+        co_await all(std::move(sweeps));
+        finished = true;
+    };
+    auto interrupted = [&]() -> asio::awaitable<void> {
+        asio::signal_set signals{co_await asio::this_coro::executor, SIGTERM, SIGINT};
+        co_await signals.async_wait(asio::use_awaitable);
+    };
+    auto either = [&]() -> asio::awaitable<void> {
+        std::vector<asio::awaitable<void>> tasks;
+        tasks.push_back(sweep_all());
+        tasks.push_back(interrupted());
+        co_await until_first_ends(std::move(tasks));
+    };
+    std::exception_ptr failed;
+    asio::co_spawn(io_, either(), [&](std::exception_ptr error) { failed = error; });
+    io_.run();
+    progress.finish();
+    if (failed) std::rethrow_exception(failed);
+    return_what_is_left();
+    return finished;
+}
+
+}  // namespace leadsync::daemon

@@ -1,0 +1,66 @@
+#pragma once
+
+#include <memory>
+#include <optional>
+#include <vector>
+
+#include <boost/asio/awaitable.hpp>
+#include <boost/asio/io_context.hpp>
+
+#include "connectors/postgres/database.hpp"
+#include "connectors/postgres/embedded_cluster.hpp"
+#include "connectors/postgres/listener.hpp"
+#include "daemon/config.hpp"
+#include "daemon/workspace_sync.hpp"
+
+namespace leadsync::daemon {
+
+/// The database of a config: the one it names, or the embedded cluster, with the schema brought up to date.
+class ConfiguredDatabase {
+public:
+    explicit ConfiguredDatabase(const Config& config);
+
+    [[nodiscard]] const std::string& url() const { return url_; }
+    /// A line that opens the database in psql; nothing when the config names a database of its own.
+    [[nodiscard]] std::optional<std::string> psql_command() const;
+
+private:
+    std::optional<postgres::EmbeddedCluster> cluster_;
+    std::string url_;
+};
+
+/// Applies what is pending and makes the config's workspaces known.
+void prepare_schema(const std::string& url, const Config& config);
+
+/// The whole program: members are built top to bottom and torn down bottom to top.
+class Daemon {
+public:
+    explicit Daemon(const Config& config, SyncOptions options = {});
+
+    /// Drives every workspace of the config. Returns after SIGTERM or SIGINT, with every task unwound and what was in
+    /// hand finished or returned; a second signal hurries it.
+    void run();
+
+    /// One complete sweep of the named workspaces (none: all), then, with `drain`, until nothing is pending. False
+    /// when a signal stopped it: the next one goes on from there.
+    bool backfill(const std::vector<std::string>& names, bool drain);
+
+    [[nodiscard]] const std::string& database_url() const { return configured_.url(); }
+
+private:
+    boost::asio::awaitable<void> serve();
+    boost::asio::awaitable<void> listen();
+    boost::asio::awaitable<void> stop_signal();
+    boost::asio::awaitable<void> finish_what_is_in_hand();
+    void start();
+    void return_what_is_left();
+
+    SyncOptions options_;
+    ConfiguredDatabase configured_;
+    postgres::Database database_;
+    boost::asio::io_context io_{1};  // one I/O thread: what it owns needs no lock
+    std::vector<std::unique_ptr<WorkspaceSync>> workspaces_;
+    postgres::Listener listener_;
+};
+
+}  // namespace leadsync::daemon

@@ -1,0 +1,79 @@
+#pragma once
+
+#include <chrono>
+#include <functional>
+#include <string>
+
+#include <boost/asio/awaitable.hpp>
+
+#include "connectors/instantly/client.hpp"
+#include "connectors/postgres/checkpoints.hpp"
+#include "connectors/postgres/database.hpp"
+#include "connectors/postgres/mirror.hpp"
+#include "daemon/config.hpp"
+#include "daemon/persistence.hpp"
+#include "daemon/workspace_state.hpp"
+
+namespace leadsync::daemon {
+
+/// How far a sweep is, told after every page.
+struct SweepProgress {
+    std::int64_t pages = 0;  ///< since the sweep began, earlier runs included
+    std::int64_t leads = 0;
+    bool complete = false;
+};
+
+/// Reads a workspace: complete sweeps, and new leads in between. Every answer goes through the one merge.
+class Observer {
+public:
+    Observer(instantly::Client& client, postgres::Database& database, const postgres::Mirror& mirror,
+             WorkspaceState& state, Persistence persistence, FreshnessConfig freshness);
+
+    /// The whole workspace in order of id, from the checkpoint where an earlier sweep was stopped. Page and
+    /// checkpoint are one transaction.
+    boost::asio::awaitable<void> sweep();
+
+    /// Sweeps whenever `freshness.rest` asks for it. Never returns.
+    boost::asio::awaitable<void> sweep_forever();
+
+    /// Looks for leads newer than the newest known, every `freshness.new`, once the first sweep is complete. Never
+    /// returns.
+    boost::asio::awaitable<void> read_new_leads_forever();
+
+    /// Campaigns, lists, labels and the workspace's size, now and every hour. Never returns.
+    boost::asio::awaitable<void> read_catalog_forever();
+    boost::asio::awaitable<void> read_catalog();
+
+    void on_progress(std::function<void(const SweepProgress&)> report) { report_ = std::move(report); }
+
+private:
+    boost::asio::awaitable<void> read_page();
+    boost::asio::awaitable<instantly::LeadPage> fetch_page();
+    boost::asio::awaitable<void> step_back();
+    boost::asio::awaitable<void> read_new_leads();
+    boost::asio::awaitable<bool> is_backfilled();
+    boost::asio::awaitable<std::chrono::milliseconds> until_next_sweep();
+
+    instantly::Client& client_;
+    postgres::Database& database_;
+    const postgres::Mirror& mirror_;
+    WorkspaceState& state_;
+    Persistence persistence_;
+    FreshnessConfig freshness_;
+    postgres::Checkpoints checkpoints_;
+    std::function<void(const SweepProgress&)> report_;
+
+    // The sweep under way. Read anew from its checkpoint after a failed transaction: what was committed is not known.
+    std::optional<postgres::Checkpoint> at_;
+    bool complete_ = false;
+    int page_limit_ = 100;
+    int steps_back_ = 0;
+};
+
+/// Observations of one answer, all asked for at the same time.
+std::vector<sync::Observation> observations_of(std::vector<sync::RemoteLead> leads, sync::Instant requested_at);
+
+/// The daemon's own clock.
+sync::Instant now();
+
+}  // namespace leadsync::daemon

@@ -1,0 +1,45 @@
+#pragma once
+
+#include <chrono>
+#include <functional>
+#include <optional>
+#include <string>
+
+#include <boost/asio/awaitable.hpp>
+
+#include "daemon/pace.hpp"
+#include "daemon/workspace_state.hpp"
+#include "sync/failure.hpp"
+
+namespace leadsync::daemon {
+
+/// A step that may fail is taken again, with backoff, for as long as it takes or as long as the caller allows.
+class Persistence {
+public:
+    Persistence(std::string workspace, WorkspaceState& state, WorkspaceState::Side side, Pace& pace,
+                std::optional<std::chrono::seconds> patience)
+        : workspace_{std::move(workspace)}, state_{state}, side_{side}, pace_{pace}, patience_{patience} {}
+
+    /// Runs `step` until it succeeds. Failures of the API and of the database are logged, shown in the workspace's
+    /// state once they last, and waited out. Rethrows when the patience is over, and at once with a finite patience
+    /// when the failure is the workspace's own (a wrong key does not become right by waiting).
+    boost::asio::awaitable<void> until_done(std::string what, std::function<boost::asio::awaitable<void>()> step);
+
+private:
+    std::string workspace_;
+    WorkspaceState& state_;
+    WorkspaceState::Side side_;
+    Pace& pace_;
+    std::optional<std::chrono::seconds> patience_;
+};
+
+/// What a failed database transaction says about the work: it will succeed once the database is back.
+sync::Failure failure_of(const std::exception& error);
+
+/// Uniform in [0, 1).
+double draw_jitter();
+
+/// How long nothing is sent after a 429 without Retry-After, at the least.
+inline constexpr std::chrono::milliseconds rate_limit_hold{1000};
+
+}  // namespace leadsync::daemon

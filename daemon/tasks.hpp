@@ -1,0 +1,106 @@
+#pragma once
+
+#include <algorithm>
+#include <chrono>
+#include <deque>
+#include <functional>
+#include <utility>
+#include <vector>
+
+#include <boost/asio/as_tuple.hpp>
+#include <boost/asio/awaitable.hpp>
+#include <boost/asio/co_spawn.hpp>
+#include <boost/asio/deferred.hpp>
+#include <boost/asio/experimental/parallel_group.hpp>
+#include <boost/asio/steady_timer.hpp>
+#include <boost/asio/this_coro.hpp>
+#include <boost/asio/use_awaitable.hpp>
+
+namespace leadsync::daemon {
+
+namespace asio = boost::asio;
+
+namespace detail {
+
+/// The tasks as operations of a parallel group on the caller's executor.
+inline auto start_all(const asio::any_io_executor& executor, std::vector<asio::awaitable<void>> tasks) {
+    auto start = [&executor](asio::awaitable<void> task) {
+        return asio::co_spawn(executor, std::move(task), asio::deferred);
+    };
+    std::vector<decltype(start(std::declval<asio::awaitable<void>>()))> started;
+    started.reserve(tasks.size());
+    for (auto& task : tasks) started.push_back(start(std::move(task)));
+    return asio::experimental::make_parallel_group(std::move(started));
+}
+
+}  // namespace detail
+
+/// Runs the tasks side by side. When the first ends, the rest are cancelled and awaited, and its exception, if any,
+/// is rethrown. (Asio's `||` waits for a success: a task that throws is lost in it.)
+inline asio::awaitable<void> until_first_ends(std::vector<asio::awaitable<void>> tasks) {
+    auto group = detail::start_all(co_await asio::this_coro::executor, std::move(tasks));
+    auto [order, errors] = co_await group.async_wait(asio::experimental::wait_for_one(), asio::use_awaitable);
+    if (auto error = errors[order.front()]) std::rethrow_exception(error);
+}
+
+/// Runs the tasks side by side until all have ended; when one throws, the rest are cancelled and awaited, and its
+/// exception is rethrown.
+inline asio::awaitable<void> all(std::vector<asio::awaitable<void>> tasks) {
+    if (tasks.empty()) co_return;
+    auto group = detail::start_all(co_await asio::this_coro::executor, std::move(tasks));
+    auto [order, errors] = co_await group.async_wait(asio::experimental::wait_for_one_error(), asio::use_awaitable);
+    for (const auto index : order)
+        if (errors[index]) std::rethrow_exception(errors[index]);
+}
+
+/// Runs `step(item)` for every item, at most `width` at once.
+template <class Item, class Step>
+asio::awaitable<void> for_each_of(std::vector<Item>& items, std::size_t width, Step& step) {
+    std::size_t next = 0;
+    auto worker = [&]() -> asio::awaitable<void> {
+        while (next < items.size()) {
+            auto& item = items[next++];
+            co_await step(item);
+        }
+    };
+    std::vector<asio::awaitable<void>> workers;
+    for (std::size_t i = 0; i < std::min(width, items.size()); ++i) workers.push_back(worker());
+    co_await all(std::move(workers));
+}
+
+/// On the executor's own clock; ends early only by cancellation.
+inline asio::awaitable<void> sleep_for(std::chrono::milliseconds duration) {
+    asio::steady_timer timer{co_await asio::this_coro::executor, duration};
+    co_await timer.async_wait(asio::use_awaitable);
+}
+
+/// Something happened: wakes one of those who wait, and is remembered when nobody does. On one thread.
+class Signal {
+public:
+    void set() {
+        if (waiting_.empty()) {
+            is_set_ = true;
+            return;
+        }
+        auto* timer = waiting_.front();
+        waiting_.pop_front();
+        timer->cancel();
+    }
+
+    /// Returns when set, at the latest after `longest`; takes the signal.
+    asio::awaitable<void> wait_for(std::chrono::milliseconds longest) {
+        if (std::exchange(is_set_, false)) co_return;
+        asio::steady_timer timer{co_await asio::this_coro::executor, longest};
+        waiting_.push_back(&timer);
+        const auto [error] = co_await timer.async_wait(asio::as_tuple(asio::use_awaitable));
+        std::erase(waiting_, &timer);
+        const auto state = co_await asio::this_coro::cancellation_state;
+        if (state.cancelled() != asio::cancellation_type::none) throw boost::system::system_error{error};
+    }
+
+private:
+    std::deque<asio::steady_timer*> waiting_;
+    bool is_set_ = false;
+};
+
+}  // namespace leadsync::daemon

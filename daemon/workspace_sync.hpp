@@ -1,0 +1,75 @@
+#pragma once
+
+#include <functional>
+#include <optional>
+#include <string>
+
+#include <boost/asio/any_io_executor.hpp>
+#include <boost/asio/awaitable.hpp>
+
+#include "connectors/instantly/client.hpp"
+#include "connectors/instantly/transport.hpp"
+#include "connectors/postgres/database.hpp"
+#include "connectors/postgres/mirror.hpp"
+#include "daemon/config.hpp"
+#include "daemon/observer.hpp"
+#include "daemon/pace.hpp"
+#include "daemon/pusher.hpp"
+#include "daemon/workspace_state.hpp"
+
+namespace leadsync::daemon {
+
+/// What may differ between the daemon, a one-shot run and a test.
+struct SyncOptions {
+    /// How long a one-shot run waits for an API or database that is away; nothing: for as long as it takes.
+    std::optional<std::chrono::seconds> patience;
+    PusherTiming timing;
+};
+
+/// One workspace and everything that works for it. Lives on one thread.
+class WorkspaceSync {
+public:
+    WorkspaceSync(const boost::asio::any_io_executor& executor, postgres::Database& database,
+                  const WorkspaceConfig& config, const SyncOptions& options);
+
+    /// Observes and pushes until cancelled. A key of another workspace than before ends in state `stopped`, with the
+    /// other workspaces going on.
+    boost::asio::awaitable<void> run();
+
+    /// One complete sweep; with `drain` also waits until nothing is pending.
+    boost::asio::awaitable<void> backfill(bool drain, std::function<void(const SweepProgress&)> report);
+
+    /// A local edit was committed.
+    void wake() { edited_.set(); }
+
+    /// Claims nothing more; run() goes on to read until it is cancelled.
+    void stop() { pusher_.stop(); }
+    /// After stop(): whether everything in hand is finished.
+    [[nodiscard]] bool idle() const { return pushing_done_; }
+
+    /// How many leads the workspace holds, where Instantly tells.
+    [[nodiscard]] std::optional<std::int64_t> lead_count() const { return lead_count_; }
+
+    [[nodiscard]] const std::string& name() const { return mirror_.workspace(); }
+
+private:
+    boost::asio::awaitable<void> identify();
+    boost::asio::awaitable<void> identify_once();
+    boost::asio::awaitable<void> push();
+    boost::asio::awaitable<void> report_requests();
+
+    postgres::Database& database_;
+    Pace pace_;
+    instantly::Transport transport_;
+    instantly::Client client_;
+    postgres::Mirror mirror_;
+    WorkspaceState state_;
+    Persistence persistence_;
+    Signal edited_;
+    Observer observer_;
+    Pusher pusher_;
+    std::optional<std::int64_t> lead_count_;
+    bool pushing_done_ = false;
+};
+
+}  // namespace leadsync::daemon

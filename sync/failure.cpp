@@ -1,0 +1,64 @@
+#include "sync/failure.hpp"
+
+#include <algorithm>
+#include <cstdint>
+
+namespace leadsync::sync {
+
+using std::chrono::milliseconds;
+
+std::string_view name_of(FailureKind kind) {
+    switch (kind) {
+        case FailureKind::transient:
+            return "transient";
+        case FailureKind::lead:
+            return "lead";
+        case FailureKind::workspace:
+            return "workspace";
+        case FailureKind::plan:
+            return "plan";
+    }
+    return "transient";
+}
+
+FailureKind kind_of_status(int status, std::string_view body) {
+    switch (status) {
+        case 401:
+        case 402:
+            return FailureKind::workspace;
+        case 403:
+            return body.find("Lead limit reached") != std::string_view::npos ? FailureKind::plan
+                                                                             : FailureKind::workspace;
+        case 408:
+        case 409:
+        case 425:
+        case 429:
+            return FailureKind::transient;
+        default:
+            return status >= 500 || status < 400 ? FailureKind::transient : FailureKind::lead;
+    }
+}
+
+milliseconds backoff_delay(const Backoff& backoff, int attempt, double jitter) {
+    const auto doublings = std::clamp(attempt - 1, 0, 20);  // keeps the shift in range
+    const milliseconds ceiling = std::min<milliseconds>(backoff.first * (std::int64_t{1} << doublings), backoff.max);
+    return std::chrono::duration_cast<milliseconds>(ceiling * jitter);
+}
+
+Verdict after_failure(const Failure& failure, int attempt, double jitter, const Backoff& backoff) {
+    const auto wait =
+        std::max(backoff_delay(backoff, attempt, jitter), failure.retry_after.value_or(milliseconds{0}));
+    switch (failure.kind) {
+        case FailureKind::lead:
+            return DeadLetter{failure.message};
+        case FailureKind::workspace:
+            return PauseWorkspace{failure.message, wait};
+        case FailureKind::plan:
+            return HoldCreates{failure.message, wait};
+        case FailureKind::transient:
+            break;
+    }
+    return Retry{wait};
+}
+
+}  // namespace leadsync::sync

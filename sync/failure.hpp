@@ -1,0 +1,60 @@
+#pragma once
+
+#include <chrono>
+#include <optional>
+#include <string>
+#include <variant>
+
+namespace leadsync::sync {
+
+/// What a failed request says about the work behind it (DESIGN §6, Failures).
+enum class FailureKind {
+    transient,  ///< network, time-out, 408, 425, 429, 5xx, 409 lock: the same request may succeed later
+    lead,       ///< 400, 404 and the like: this lead will not succeed until it is edited
+    workspace,  ///< 401, 402, 403 for a missing scope or from the CDN: no request of this workspace will succeed
+    plan,       ///< 403 lead limit: creates cannot succeed, the rest can
+};
+
+std::string_view name_of(FailureKind kind);
+
+struct Failure {
+    FailureKind kind = FailureKind::transient;
+    std::string message;  ///< one line: the step, the id, the peer's own words; never a secret
+    std::optional<std::chrono::milliseconds> retry_after;  ///< the server's own word
+    bool rate_limited = false;                             ///< answered 429
+};
+
+/// Judges an HTTP answer that is not 2xx. `body` is the answer's text.
+/// Source: INSTANTLY.md, Transport, auth, errors: 403 means one of three, 409 is a lock held by a move.
+FailureKind kind_of_status(int status, std::string_view body);
+
+/// How long to wait between attempts: the ceiling doubles from `first` up to `max`.
+struct Backoff {
+    std::chrono::milliseconds first{500};
+    std::chrono::milliseconds max{std::chrono::minutes{5}};
+};
+
+struct Retry {
+    std::chrono::milliseconds after;
+};
+struct DeadLetter {
+    std::string reason;
+};
+struct PauseWorkspace {
+    std::string reason;
+    std::chrono::milliseconds probe_after;
+};
+struct HoldCreates {
+    std::string reason;
+    std::chrono::milliseconds probe_after;
+};
+using Verdict = std::variant<Retry, DeadLetter, PauseWorkspace, HoldCreates>;
+
+/// A wait with full jitter: uniform in [0, min(max, first * 2^(attempt-1))). `attempt` counts from 1; `jitter` is
+/// uniform in [0, 1), drawn by the caller, so that tests need neither clock nor dice.
+std::chrono::milliseconds backoff_delay(const Backoff& backoff, int attempt, double jitter);
+
+/// What becomes of work whose attempt failed. The server's own `Retry-After` is never undercut.
+Verdict after_failure(const Failure& failure, int attempt, double jitter, const Backoff& backoff);
+
+}  // namespace leadsync::sync
