@@ -99,9 +99,10 @@ private:
 };
 
 boost::asio::awaitable<void> check_workspace(const WorkspaceConfig& config, Report& report) {
-    instantly::Transport transport{co_await boost::asio::this_coro::executor,
-                                   {.base_url = config.base_url, .user_agent = user_agent()}};
-    instantly::Client client{transport, config.api_key.reveal(), []() -> boost::asio::awaitable<void> { co_return; }};
+    const auto executor = co_await boost::asio::this_coro::executor;
+    Pace pace{{config.rate.per_second, config.rate.per_minute, config.rate.share}};
+    instantly::Transport transport{executor, transport_options(config)};
+    instantly::Client client{transport, config.api_key.reveal(), [&pace] { return pace.turn(); }};
     try {
         const auto workspace = co_await client.current_workspace();
         report.ok(fmt::format("workspace {}: the key belongs to \"{}\"", config.name, workspace.name));

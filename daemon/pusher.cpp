@@ -499,7 +499,8 @@ asio::awaitable<void> Pusher::create_in_target(std::vector<Sending> rows) {
     Claims again;
     Claims hopeless;
     for (const auto& claim : left) (claim.attempts < 2 ? again : hopeless).push_back(claim);
-    co_await fail(std::move(again), {.kind = sync::FailureKind::transient, .message = reason});
+    const sync::Failure not_created{.kind = sync::FailureKind::transient, .message = reason};
+    co_await fail(std::move(again), not_created);
     if (!hopeless.empty()) co_await give_up_on(std::move(hopeless), reason);
 }
 

@@ -18,11 +18,11 @@ public:
     using std::runtime_error::runtime_error;
 };
 
+}  // namespace
+
 instantly::TransportOptions transport_options(const WorkspaceConfig& config) {
     return {.base_url = config.base_url, .user_agent = user_agent()};
 }
-
-}  // namespace
 
 WorkspaceSync::WorkspaceSync(const asio::any_io_executor& executor, postgres::Database& database,
                              const WorkspaceConfig& config, const SyncOptions& options)

@@ -26,6 +26,9 @@ struct SyncOptions {
     PusherTiming timing;
 };
 
+/// How a workspace's API is reached.
+instantly::TransportOptions transport_options(const WorkspaceConfig& config);
+
 /// One workspace and everything that works for it. Lives on one thread.
 class WorkspaceSync {
 public:
