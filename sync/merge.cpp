@@ -71,8 +71,8 @@ private:
     };
 
     Winner decide(const Key& key, const Value& base, const Value& local, const Value& remote, Rule rule) {
-        const auto out = base_.expected.find(key);
-        const auto expected = out == base_.expected.end() ? std::nullopt : std::optional{out->second};
+        std::optional<Value> expected;
+        if (const auto out = base_.expected.find(key); out != base_.expected.end()) expected.emplace(out->second);
         const auto plan = plan_key(base, local, remote, expected, base_.expectations_expired);
         if (plan.still_expected) result_.base.expected[key] = *expected;
         if (plan.write_lost) result_.lost.push_back(key);

@@ -9,10 +9,10 @@
 
 namespace leadsync::instantly {
 
-/// Parses an answer's JSON. What a strict parser refuses but servers do send is mended: invalid UTF-8 and lone surrogate
-/// escapes become U+FFFD, and a number beyond a double (1e999) becomes text, so that one lead's value never costs a
-/// page. Throws nlohmann::json::parse_error when it is no JSON (a cut or foreign answer) or nests deeper than 128
-/// levels.
+/// Parses an answer's JSON. What a strict parser refuses but servers do send is mended: invalid UTF-8 and lone
+/// surrogate escapes become U+FFFD, and a number beyond a double (1e999) becomes text, so that one lead's value never
+/// costs a page. Throws nlohmann::json::parse_error when it is no JSON (a cut or foreign answer) or nests deeper than
+/// 128 levels.
 nlohmann::json parse_json(std::string_view text);
 
 /// A lead as it came. Absent and null fields are absent. A field whose value has another type than the field table

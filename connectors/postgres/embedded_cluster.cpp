@@ -239,7 +239,7 @@ void EmbeddedCluster::start_server() {
 fs::path EmbeddedCluster::make_socket_folder() const {
     if (fits_a_socket(home_ / "socket")) return home_ / "socket";
     // Not below XDG_RUNTIME_DIR, which is emptied when its user logs out, with the server still running.
-    const fs::path folder = "/tmp/leadsync-" + sha256_hex(home_.string()).substr(0, 16);
+    fs::path folder = "/tmp/leadsync-" + sha256_hex(home_.string()).substr(0, 16);
     make_private_folder(folder);
     require_private(folder, account_);
     return folder;

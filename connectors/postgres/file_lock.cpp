@@ -13,9 +13,9 @@ FileLock::FileLock(const std::filesystem::path& file, Mode mode)
     if (file_ < 0) throw std::system_error{errno, std::generic_category(), "cannot open " + file.string()};
     while (::flock(file_, mode == Mode::shared ? LOCK_SH : LOCK_EX) != 0) {
         if (errno == EINTR) continue;
-        const std::system_error error{errno, std::generic_category(), "cannot lock " + file.string()};
+        const int error = errno;
         ::close(file_);
-        throw error;
+        throw std::system_error{error, std::generic_category(), "cannot lock " + file.string()};
     }
 }
 

@@ -130,6 +130,7 @@ std::vector<MigrationStatus> Migrator::status() const {
     pqxx::read_transaction transaction{connection};
     const auto applied = applied_migrations(transaction);
     std::vector<MigrationStatus> result;
+    result.reserve(applied.size() + migrations_.size());
     for (const auto& row : applied)
         result.push_back({row.version, row.name, state_of(row, migrations_), row.applied_at});
     for (const auto& migration : migrations_)

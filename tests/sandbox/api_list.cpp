@@ -28,9 +28,10 @@ Page page_of(const Call& call, const Body& body) {
     throw refusal(switches.unknown_cursor == "400" ? 400 : 404, "starting_after: no such lead");
 }
 
-bool is_hidden(const Workspace& workspace, const Uuid& id) {
-    const auto& hidden = workspace.switches.hidden_ids;
-    return !hidden.empty() && hidden.contains(to_text(id));
+bool is_hidden(Workspace& workspace, const Uuid& id) {
+    const auto& switches = workspace.switches;
+    if (!switches.hidden_ids.empty() && switches.hidden_ids.contains(to_text(id))) return true;
+    return switches.hidden_share > 0 && Dice{workspace.random_bits()}.chance(0, switches.hidden_share);
 }
 
 std::vector<LeadRef> page_by_id(const Call& call, const LeadFilter& filter, const Page& page) {

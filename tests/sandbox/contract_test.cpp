@@ -18,7 +18,7 @@ ServerSettings documented_server() {
 /// The vendor's own description of the API lies beside the project and not in it.
 class Contract : public testing::Test {
 protected:
-    static constexpr const char* project = PROJECT_DIRECTORY;
+    static constexpr const char* project = LEADSYNC_SOURCE_DIR;
 
     void SetUp() override {
         const auto path = std::filesystem::path{project} / "../shared/api/openapi.lead-sync.json";
@@ -118,7 +118,7 @@ TEST_F(Contract, RefusalsAreAnsweredAsDocumented) {
 }
 
 TEST(Documentation, HoldsTheLeadThatTheSandboxServes) {
-    const auto seeds = std::filesystem::path{PROJECT_DIRECTORY} / "../shared/seeds";
+    const auto seeds = std::filesystem::path{LEADSYNC_SOURCE_DIR} / "../shared/seeds";
     if (!std::filesystem::exists(seeds)) GTEST_SKIP() << "no " << seeds;
     bool found = false;
     for (const auto& file : std::filesystem::directory_iterator{seeds}) {

@@ -34,7 +34,7 @@ TEST_F(ControlDoor, AddsMovesAndRemoves) {
 }
 
 TEST_F(ControlDoor, AddsUnderAChosenId) {
-    const std::string id = "fd9f0c6e-1111-4222-8333-444455556666";
+    const std::string id = "ffff0c6e-1111-4222-8333-444455556666";
     control.add({{"id", id}, {"list_id", list_of(0)}, {"first_name", "Old"}});
     EXPECT_EQ(control.all_leads().back()["id"], id);
 }

@@ -33,6 +33,7 @@ void for_each_property(F& fault, Visit visit) {
     visit("skip", fault.skip);
     visit("status", fault.status);
     visit("acted", fault.acted);
+    visit("retry_after_s", fault.retry_after_s);
     visit("bytes", fault.bytes);
     visit("body", fault.body);
     visit("ms", fault.ms);

@@ -33,6 +33,7 @@ struct Fault {
     std::int64_t skip = 0;    ///< How many matching requests are spared first.
     unsigned status = 503;
     bool acted = false;
+    int retry_after_s = -1;  ///< With `status`: the Retry-After header; negative: none.
     std::size_t bytes = 100;
     std::string body = "<html>upstream error</html>";
     int ms = 1000;

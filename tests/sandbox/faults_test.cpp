@@ -28,6 +28,12 @@ TEST_F(Faulty, AnswersAnErrorTheNextNTimesWithoutActing) {
     EXPECT_EQ(stored(), "Jane");
 }
 
+TEST_F(Faulty, SendsARetryAfterWhenTold) {
+    control.add_fault({{"kind", "status"}, {"status", 429}, {"retry_after_s", 7}, {"count", 1}});
+    EXPECT_EQ(patch().headers.at("retry-after"), "7");
+    EXPECT_FALSE(patch().headers.contains("retry-after"));
+}
+
 TEST_F(Faulty, AnswersAnErrorAfterActing) {
     control.add_fault({{"kind", "status"}, {"status", 500}, {"acted", true}});
     EXPECT_EQ(patch().status, 500U);

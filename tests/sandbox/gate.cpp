@@ -119,7 +119,10 @@ Delivery Gate::answer(const Request& request, const Admission& admission, const 
         reply.retry_after_s = admission.retry_after_s;
     } else if (!is(FaultKind::reset)) {
         if (!is(FaultKind::status) || fault->acted) act(request, admission, now, reply);
-        if (is(FaultKind::status)) refuse(reply, refusal(fault->status, reason(fault->status)));
+        if (is(FaultKind::status)) {
+            refuse(reply, refusal(fault->status, reason(fault->status)));
+            reply.retry_after_s = fault->retry_after_s;
+        }
         if (is(FaultKind::garbage)) reply = {200, reply.content_type, -1, fault->body};
         if (is(FaultKind::cut)) delivery = {Ending::cut, std::min(fault->bytes, reply.body.size())};
     }
@@ -136,7 +139,7 @@ void Gate::log(const Request& request, const Admission& admission, const Moment&
     if (admission.workspace) entry.workspace = admission.workspace->settings.name;
     entry.method = request.method;
     entry.path = request.target;
-    entry.body = request.body;
+    entry.body = request.body.substr(0, RequestLog::kept_body);
     entry.status = status;
     if (admission.fault) entry.fault = name_of(admission.fault->kind);
     const auto* route = admission.match.route;

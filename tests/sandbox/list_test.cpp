@@ -116,6 +116,8 @@ TEST_F(LeadListing, LeavesOutExcludedAndHiddenLeads) {
     EXPECT_EQ(count(TestJson::object()), 249U);
     EXPECT_EQ(client.list({{"ids", {example}}})["items"].size(), 0U);
     EXPECT_EQ(client.get("/api/v2/leads/" + example).status, 200U);
+    control.set_switches({{"hidden_ids", TestJson::array()}, {"hidden_share", 0.5}});
+    EXPECT_NEAR(static_cast<double>(count(TestJson::object())), 125, 50);
 }
 
 TEST_F(LeadListing, SearchesNamesAndEmails) {

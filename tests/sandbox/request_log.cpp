@@ -8,7 +8,6 @@ namespace leadsync::sandbox {
 namespace {
 
 constexpr std::size_t kept_requests = 20'000;
-constexpr std::size_t kept_body = 2048;
 
 Json to_json(const LoggedRequest& request) {
     Json json{{"time", to_iso(request.unix_ms)},
@@ -24,7 +23,6 @@ Json to_json(const LoggedRequest& request) {
 }  // namespace
 
 void RequestLog::add(LoggedRequest request, std::string_view endpoint) {
-    if (request.body.size() > kept_body) request.body.resize(kept_body);
     const auto count = counts_.find(endpoint);
     if (count == counts_.end()) {
         counts_.emplace(endpoint, 1);

@@ -23,6 +23,8 @@ struct LoggedRequest {
 /// The last requests to the API, and counts of all of them.
 class RequestLog {
 public:
+    static constexpr std::size_t kept_body = 2048;
+
     void add(LoggedRequest request, std::string_view endpoint);
     void clear();
 

@@ -93,7 +93,8 @@ void Server::start() {
 void Server::stop() { running_.reset(); }
 
 void Server::wait() {
-    if (running_ && running_->thread.joinable()) running_->thread.join();
+    if (running_) running_->thread.join();
+    stop();
 }
 
 std::string Server::url() const {

@@ -28,6 +28,7 @@ void for_each_switch(S& s, Visit visit) {
     visit("read_lag_ms", s.read_lag_ms);
     visit("empty_lists", s.empty_lists);
     visit("hidden_ids", s.hidden_ids);
+    visit("hidden_share", s.hidden_share);
     visit("broken_leads", s.broken_leads);
     visit("interest_delay_ms", s.interest_delay_ms);
     visit("interest_status_code", s.interest_status_code);

@@ -33,7 +33,8 @@ struct Switches {
     std::string limit_over_100 = "empty";   ///< empty | 400
     int read_lag_ms = 0;
     bool empty_lists = false;
-    std::set<std::string> hidden_ids;
+    std::set<std::string> hidden_ids;                 ///< Left out of every list answer.
+    double hidden_share = 0;                          ///< Of the rows of each list answer, left out at random.
     std::map<std::string, std::string> broken_leads;  ///< id -> what is wrong with its answer
 
     int interest_delay_ms = 50;

@@ -89,9 +89,9 @@ protected:
     /// Ids of leads that are in the campaign, in order.
     std::vector<std::string> leads_in(const std::string& campaign_id, std::size_t count) {
         std::vector<std::string> ids;
-        for (const auto& lead : client.list({{"campaign", campaign_id}, {"limit", count}}).at("items")) {
-            ids.push_back(lead.at("id"));
-        }
+        const auto page = client.list({{"campaign", campaign_id}, {"limit", count}});
+        for (const auto& lead : page.at("items")) ids.push_back(lead.at("id"));
+        EXPECT_EQ(ids.size(), count);
         return ids;
     }
 

@@ -15,6 +15,8 @@
 #include <system_error>
 #include <unistd.h>
 
+#include <fmt/format.h>
+
 namespace leadsync::test_support {
 namespace {
 
@@ -28,7 +30,8 @@ std::string text_of(const std::filesystem::path& file) {
 
 std::vector<std::string> merged_environment(const std::map<std::string, std::string>& additions) {
     std::vector<std::string> result;
-    for (const auto& [name, value] : additions) result.push_back(name + "=" + value);
+    result.reserve(additions.size());
+    for (const auto& [name, value] : additions) result.push_back(fmt::format("{}={}", name, value));
     for (char** variable = environ; *variable != nullptr; ++variable) {
         const std::string text{*variable};
         if (!additions.contains(text.substr(0, text.find('=')))) result.push_back(text);
@@ -38,6 +41,7 @@ std::vector<std::string> merged_environment(const std::map<std::string, std::str
 
 std::vector<char*> pointers_to(std::vector<std::string>& words) {
     std::vector<char*> result;
+    result.reserve(words.size() + 1);
     for (auto& word : words) result.push_back(word.data());
     result.push_back(nullptr);
     return result;

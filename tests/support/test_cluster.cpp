@@ -17,7 +17,10 @@ namespace {
 constexpr const char* undertaker = R"(
 cat >/dev/null
 server=$(head -n 1 "$0/postgres/data/postmaster.pid" 2>/dev/null) && kill -QUIT "$server" 2>/dev/null
-rm -rf "$0" 2>/dev/null || { sleep 1; rm -rf "$0"; }
+for attempt in 1 2 3 4 5 6 7 8 9 10; do  # its last writers may need a moment to notice
+    rm -rf "$0" && break
+    sleep 0.5
+done
 )";
 
 /// A shell in a session of its own, so that neither Ctrl-C nor a killed process group takes it along.

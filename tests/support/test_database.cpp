@@ -43,7 +43,7 @@ std::string template_name() {
 /// Under a lock on the server, because other programs may use it too; and migrated under another name first, because
 /// one of them may be killed half-way.
 std::string make_template() {
-    const auto name = template_name();
+    auto name = template_name();
     pqxx::connection connection{with_database(server_url(), "postgres")};
     const pqxx::quiet_errorhandler quiet{connection};
     pqxx::nontransaction session{connection};

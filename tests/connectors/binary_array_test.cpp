@@ -1,0 +1,58 @@
+#include "connectors/postgres/binary_array.hpp"
+
+#include <gtest/gtest.h>
+#include <pqxx/pqxx>
+
+#include "tests/support/test_database.hpp"
+
+namespace leadsync::postgres {
+namespace {
+
+std::string echoed(const BinaryArray& array, const std::string& type) {
+    const test_support::TestDatabase database{test_support::TestDatabase::Contents::nothing};
+    pqxx::connection connection{database.url()};
+    pqxx::work transaction{connection};
+    return transaction.exec_params("SELECT $1::" + type + "::text", array.finish())[0][0].c_str();
+}
+
+TEST(BinaryArray, TravelsAsThePostgresArrayItStandsFor) {
+    using enum BinaryArray::Element;
+    BinaryArray texts{text};
+    texts.add("plain");
+    texts.add_null();
+    texts.add("");
+    texts.add("quote \" backslash \\ comma , brace } ✓ 'x'");
+    EXPECT_EQ(echoed(texts, "text[]"), R"({plain,NULL,"","quote \" backslash \\ comma , brace } ✓ 'x'"})");
+
+    BinaryArray integers{int4};
+    integers.add("-2147483648");
+    integers.add("42");
+    EXPECT_EQ(echoed(integers, "int4[]"), "{-2147483648,42}");
+
+    BinaryArray longs{int8};
+    longs.add_int8(-1);
+    EXPECT_EQ(echoed(longs, "int8[]"), "{-1}");
+
+    BinaryArray uuids{uuid};
+    uuids.add("01959272-5d2b-7a87-a5d7-199e472e6366");
+    EXPECT_EQ(echoed(uuids, "uuid[]"), "{01959272-5d2b-7a87-a5d7-199e472e6366}");
+
+    BinaryArray booleans{boolean};
+    booleans.add("true");
+    booleans.add("false");
+    EXPECT_EQ(echoed(booleans, "bool[]"), "{t,f}");
+
+    BinaryArray jsons{jsonb};
+    jsons.add(R"({"a":1})");
+    EXPECT_EQ(echoed(jsons, "jsonb[]"), R"({"{\"a\": 1}"})");
+
+    EXPECT_EQ(echoed(BinaryArray{text}, "text[]"), "{}");
+}
+
+TEST(BinaryArray, RefusesWhatIsNoUuid) {
+    BinaryArray uuids{BinaryArray::Element::uuid};
+    EXPECT_THROW(uuids.add("not-a-uuid"), std::invalid_argument);
+}
+
+}  // namespace
+}  // namespace leadsync::postgres

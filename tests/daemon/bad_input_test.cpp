@@ -1,0 +1,145 @@
+#include <gtest/gtest.h>
+
+#include "connectors/instantly/api_error.hpp"
+#include "tests/daemon/synced_world.hpp"
+
+namespace leadsync::daemon {
+namespace {
+
+using namespace std::chrono_literals;
+
+constexpr auto documented = "01959272-5d2b-7a87-a5d7-199e472e6366";
+
+TEST(BadInput, ALeadThatBreaksTheDocumentationIsKeptAsFarAsItGoesAndHoldsUpNoOther) {
+    for (const auto* kind : {"missing_required", "invalid_utf8", "lone_surrogate", "nul_character", "oversize"}) {
+        SyncedWorld world{{.leads = 120, .switches = {{"broken_leads", {{documented, kind}}}}}};
+        world.backfill_and_drain();
+        EXPECT_EQ(world.value("SELECT count(*) FROM crm.leads"), "120") << kind;
+        EXPECT_EQ(
+            world.value(std::string{"SELECT first_name FROM crm.leads WHERE instantly_id = '"} + documented + "'"),
+            "John")
+            << kind;
+        const auto length = world.value("SELECT max(length(custom_variables ->> 'broken')) FROM crm.leads");
+        if (std::string_view{kind} == "oversize") {
+            EXPECT_GT(std::stoi(length), 4'000'000);
+        }
+        if (std::string_view{kind} == "lone_surrogate") {
+            EXPECT_EQ(length, "1");
+        }
+    }
+}
+
+TEST(BadInput, NumbersOutsideTheirEnumAndValuesOfAnotherTypeAreKept) {
+    SyncedWorld world{{.leads = 10}};
+    world.instantly().edit(documented, {{"status", 4711}, {"esp_code", "a text"}, {"lt_interest_status", 77}});
+    world.backfill_and_drain();
+    const std::string where = std::string{" FROM crm.leads WHERE instantly_id = '"} + documented + "'";
+    EXPECT_EQ(world.value("SELECT status" + where), "4711");
+    EXPECT_EQ(world.value("SELECT lt_interest_status" + where), "77");
+    EXPECT_EQ(world.value("SELECT extra ->> 'esp_code'" + where), "a text");
+    EXPECT_EQ(world.value("SELECT esp_code" + where), "null");
+}
+
+TEST(BadInput, APageThatIsCutOffOrNoJsonIsAskedForAgain) {
+    SyncedWorld world{{.leads = 450}};
+    for (const auto* kind : {"cut", "garbage", "empty_json"}) {
+        nlohmann::json fault{{"kind", kind}, {"path", "/leads/list"}, {"count", 1}, {"skip", 1}};
+        if (std::string_view{kind} == "empty_json") fault.update({{"kind", "garbage"}, {"body", "{}"}});
+        world.instantly().add_fault(fault);
+    }
+    world.backfill_and_drain();
+    EXPECT_EQ(world.value("SELECT count(*) FROM crm.leads"), "450");
+    world.expect_agreement();
+}
+
+TEST(BadInput, AWrongKeyIsToldAtOnceByAOneShotRunWithWhatTheServerSays) {
+    SyncedWorld world{{.leads = 10, .switches = {{"revoked", true}}}};
+    try {
+        world.backfill_and_drain();
+        FAIL() << "a wrong key went through";
+    } catch (const instantly::ApiError& error) {
+        EXPECT_EQ(error.status(), 401);
+        EXPECT_NE(std::string{error.what()}.find("401"), std::string::npos);
+    }
+}
+
+TEST(BadInput, AMissingScopePausesTheWorkspaceVisiblyAndItRecovers) {
+    SyncedWorld world{{.leads = 50}};
+    world.backfill_and_drain();
+    world.start();
+    const auto lead = world.campaign_leads(1).at(0);
+    world.instantly().set_switches({{"scopes", {"leads:read", "workspaces:read"}}});
+    world.sql("UPDATE crm.leads SET phone = '+1 scoped' WHERE instantly_id = '" + lead + "'");
+    EXPECT_TRUE(world.becomes("SELECT state FROM crm.workspaces", "paused"));
+    EXPECT_NE(world.value("SELECT state_reason FROM crm.workspaces").find("403"), std::string::npos);
+    EXPECT_EQ(world.value("SELECT count(*) FROM crm.leads WHERE sync_status = 'error'"), "0")
+        << "the lead is not at fault";
+    world.instantly().set_switches({{"scopes", {"all:all"}}});
+    EXPECT_TRUE(world.becomes("SELECT sync_status FROM crm.leads WHERE instantly_id = '" + lead + "'", "synced"));
+    EXPECT_TRUE(world.becomes("SELECT state FROM crm.workspaces", "following"));
+}
+
+TEST(BadInput, ALeadThatInstantlyRefusesIsMarkedAndHoldsUpNoOther) {
+    SyncedWorld world{{.leads = 50}};
+    world.backfill_and_drain();
+    world.start();
+    const auto leads = world.campaign_leads(2);
+    world.instantly().add_fault({{"kind", "status"}, {"status", 400}, {"method", "PATCH"}, {"path", leads[0]}});
+    world.sql("UPDATE crm.leads SET phone = '+1' WHERE instantly_id IN ('" + leads[0] + "', '" + leads[1] + "')");
+    EXPECT_TRUE(world.becomes("SELECT sync_status FROM crm.leads WHERE instantly_id = '" + leads[1] + "'", "synced"));
+    EXPECT_TRUE(world.becomes("SELECT sync_status FROM crm.leads WHERE instantly_id = '" + leads[0] + "'", "error"));
+    EXPECT_NE(world.value("SELECT sync_error FROM crm.leads WHERE sync_status = 'error'").find("400"),
+              std::string::npos);
+}
+
+TEST(BadInput, ALeadThatIsGoneOnInstantlyIsToldOnItsRow) {
+    SyncedWorld world{{.leads = 50}};
+    world.backfill_and_drain();
+    const auto lead = world.campaign_leads(1).at(0);
+    world.instantly().remove(lead);
+    world.start();
+    world.sql("UPDATE crm.leads SET phone = '+1' WHERE instantly_id = '" + lead + "'");
+    EXPECT_TRUE(world.becomes("SELECT sync_error FROM crm.leads WHERE instantly_id = '" + lead + "'",
+                              "Instantly no longer has this lead (404)"));
+}
+
+TEST(BadInput, EditsThatNoCallCanCarryAreRefusedInWordsOnTheirRow) {
+    SyncedWorld world{{.leads = 50}};
+    world.backfill_and_drain();
+    world.start();
+    const auto lead = world.campaign_leads(1).at(0);
+    world.sql("UPDATE crm.leads SET campaign = NULL WHERE instantly_id = '" + lead + "'");
+    EXPECT_TRUE(world.becomes("SELECT sync_status FROM crm.leads WHERE instantly_id = '" + lead + "'", "error"));
+    EXPECT_NE(world.value("SELECT sync_error FROM crm.leads WHERE sync_status = 'error'").find("where it should go"),
+              std::string::npos);
+    world.sql("INSERT INTO crm.leads (workspace, first_name, list_id) VALUES ('acme', 'No Mail', '" + world.any_list()
+              + "')");
+    EXPECT_TRUE(world.becomes("SELECT sync_error FROM crm.leads WHERE first_name = 'No Mail'",
+                              "a lead needs an email to be created on Instantly: insert it again with one"));
+}
+
+TEST(BadInput, AKeyOfAnotherWorkspaceStopsBeforeAnythingIsRead) {
+    SyncedWorld world{{.leads = 50}};
+    world.sql("UPDATE crm.workspaces SET instantly_workspace_id = '99999999-9999-4999-8999-999999999999'");
+    world.start();
+    EXPECT_TRUE(world.becomes(
+        "SELECT state_reason LIKE 'the API key belongs to Instantly workspace%' FROM crm.workspaces", "t"));
+    EXPECT_EQ(world.requests("POST", "/leads/list"), 0U);
+    EXPECT_EQ(world.value("SELECT count(*) FROM crm.leads"), "0");
+}
+
+TEST(BadInput, ACursorThatTheServerRefusesIsReplacedByOneThatItKnows) {
+    SyncedWorld world{{.leads = 450, .switches = {{"unknown_cursor", "400"}}}};
+    world.backfill_and_drain();
+    // A sweep that was stopped behind a lead that is deleted since.
+    const auto ids = world.sql("SELECT instantly_id FROM crm.leads ORDER BY instantly_id LIMIT 200");
+    const std::string gone = ids[199][0].c_str();
+    world.sql("INSERT INTO sync.checkpoints (workspace, name, cursor, pages, leads) VALUES ('acme', 'sweep', '" + gone
+              + "', 2, 200)");
+    world.instantly().remove(gone);
+    world.backfill_and_drain();
+    EXPECT_EQ(world.value("SELECT count(*) FROM sync.checkpoints"), "0") << "the sweep is complete";
+}
+
+}  // namespace
+}  // namespace leadsync::daemon

@@ -1,0 +1,358 @@
+#include <gtest/gtest.h>
+
+#include "tests/daemon/synced_world.hpp"
+#include "tests/support/eventually.hpp"
+
+namespace leadsync::daemon {
+namespace {
+
+using namespace std::chrono_literals;
+using test_support::eventually;
+
+/// A world in step, with leadsync running beside the test.
+class BothWays : public testing::Test {
+protected:
+    void begin(const WorldSettings& settings = {}) {
+        world_.emplace(settings);
+        world_->backfill_and_drain();
+        world_->instantly().reset_log();
+        world_->start();
+        leads_ = world_->campaign_leads(20);
+    }
+
+    std::string where(std::size_t lead) { return " WHERE instantly_id = '" + leads_.at(lead) + "'"; }
+    nlohmann::json remote(std::size_t lead) { return world_->instantly().lead(leads_.at(lead)).value(); }
+    std::string local(std::size_t lead, const std::string& expression) {
+        return world_->value("SELECT " + expression + " FROM crm.leads" + where(lead));
+    }
+
+    /// Both sides in step, nothing on its way.
+    void expect_in_step() {
+        world_->settles();
+        world_->expect_agreement();
+    }
+
+    SyncedWorld& world() { return *world_; }
+    std::optional<SyncedWorld> world_;
+    std::vector<std::string> leads_;
+};
+
+TEST_F(BothWays, ABackfillBringsEveryLeadAsItIs) {
+    begin();
+    EXPECT_EQ(world().value("SELECT count(*) FROM crm.leads"), "250");
+    EXPECT_EQ(world().value("SELECT count(*) FROM crm.leads WHERE sync_status <> 'synced'"), "0");
+    EXPECT_EQ(world().value("SELECT count(*) > 0 FROM crm.leads WHERE extra <> '{}'"), "t")
+        << "unknown keys are kept";
+    EXPECT_EQ(world().value("SELECT count(*) FROM crm.campaigns"), "5");
+    EXPECT_EQ(world().value("SELECT count(*) > 0 FROM crm.lead_labels"), "t");
+    EXPECT_EQ(world().value("SELECT first_name FROM crm.leads WHERE instantly_id = "
+                            "'01959272-5d2b-7a87-a5d7-199e472e6366'"),
+              "John")
+        << "the documented example";
+    expect_in_step();
+}
+
+TEST_F(BothWays, ASecondSweepOfUnchangedLeadsWritesNoRow) {
+    begin();
+    const auto before = world().value("SELECT sum(xmin::text::bigint) FROM crm.leads");
+    world().stop();
+    world().backfill_and_drain();
+    EXPECT_EQ(world().value("SELECT sum(xmin::text::bigint) FROM crm.leads"), before);
+}
+
+TEST_F(BothWays, AnUpdateReachesInstantlyAndIsReadBackOnce) {
+    begin();
+    world().sql(R"(UPDATE crm.leads SET first_name = 'Zoë "Z" O''Hara', phone = NULL, custom_variables =
+                   custom_variables || '{"tier": "gold", "seats": 12, "trial": false}')"
+                + where(0));
+    ASSERT_TRUE(world().becomes("SELECT sync_status FROM crm.leads" + where(0), "synced"));
+    EXPECT_EQ(remote(0).at("first_name"), "Zoë \"Z\" O'Hara");
+    EXPECT_EQ(remote(0).at("payload").at("seats"), 12);
+    expect_in_step();
+    EXPECT_EQ(world().requests("PATCH", leads_[0]), 1U) << "our own write came back and was taken for a change";
+    EXPECT_EQ(world().value("SELECT count(*) FROM crm.conflicts"), "0");
+}
+
+TEST_F(BothWays, ARemovedVariableAgreesWhereInstantlyMergesAndWhereItReplaces) {
+    for (const auto* mode : {"merge", "replace"}) {
+        begin({.switches = {{"custom_variables", mode}}});
+        world().sql(R"(UPDATE crm.leads SET custom_variables = '{"keep": "1", "drop": "2"}')" + where(0));
+        expect_in_step();
+        world().sql("UPDATE crm.leads SET custom_variables = custom_variables - 'drop'" + where(0));
+        expect_in_step();
+        const auto payload = remote(0).at("payload");
+        EXPECT_EQ(payload.at("keep"), "1") << mode;
+        EXPECT_EQ(payload.value("drop", ""), "") << mode;
+        EXPECT_EQ(world().value("SELECT count(*) FROM crm.leads WHERE sync_status = 'error'"), "0");
+        world_.reset();
+    }
+}
+
+TEST_F(BothWays, AnEditOnInstantlyArrivesByTheNextSweep) {
+    begin({.rest = 500ms});
+    world().instantly().edit(leads_[1], {{"job_title", "Chief of \"Staff\""}, {"custom_variables", {{"score", 7}}}});
+    EXPECT_TRUE(world().becomes("SELECT job_title FROM crm.leads" + where(1), "Chief of \"Staff\""));
+    EXPECT_EQ(local(1, "custom_variables ->> 'score'"), "7");
+    expect_in_step();
+    EXPECT_EQ(world().requests("PATCH", ""), 0U) << "a remote edit is not sent back";
+}
+
+TEST_F(BothWays, ANewLeadOnInstantlyArrivesWithoutASweep) {
+    begin({.rest = std::chrono::hours{1}});
+    const auto lead =
+        world().instantly().add({{"email", "New+Lead@Example.com"}, {"campaign", world().any_campaign()}});
+    EXPECT_TRUE(
+        world().becomes("SELECT email FROM crm.leads WHERE instantly_id = '" + lead.at("id").get<std::string>() + "'",
+                        "New+Lead@Example.com"));
+    expect_in_step();
+}
+
+TEST_F(BothWays, BookingAMeetingGoesThroughTheScopedCallAndClearingToo) {
+    begin();
+    world().sql("UPDATE crm.leads SET lt_interest_status = 2" + where(0));
+    ASSERT_TRUE(eventually([&] { return remote(0).value("lt_interest_status", -99) == 2; }));
+    expect_in_step();
+    const auto body = world().instantly().requests("update-interest-status").at(0).at("body").get<std::string>();
+    EXPECT_NE(body.find(local(0, "campaign")), std::string::npos) << "unscoped, it changes every lead of that email";
+
+    world().sql("UPDATE crm.leads SET lt_interest_status = NULL" + where(0));
+    ASSERT_TRUE(eventually([&] { return !remote(0).contains("lt_interest_status"); }));
+    expect_in_step();
+}
+
+TEST_F(BothWays, AMoveIsFollowedThroughItsJobAndKeepsTheInterest) {
+    begin();
+    world().sql("UPDATE crm.leads SET lt_interest_status = 1" + where(0));
+    expect_in_step();
+    const auto target = world().other_campaign(local(0, "campaign"));
+    world().sql("UPDATE crm.leads SET campaign = '" + target + "'" + where(0));
+    ASSERT_TRUE(eventually([&] { return remote(0).value("campaign", "") == target; }));
+    expect_in_step();
+    EXPECT_EQ(remote(0).at("lt_interest_status"), 1);
+    EXPECT_GE(world().requests("GET", "/background-jobs/"), 1U);
+}
+
+TEST_F(BothWays, ManyMovesBetweenTheSameTwoCampaignsAreOneJob) {
+    begin();
+    const auto source = local(0, "campaign");
+    const auto target = world().other_campaign(source);
+    world().sql("UPDATE crm.leads SET campaign = '" + target + "' WHERE campaign = '" + source + "'");
+    expect_in_step();
+    EXPECT_EQ(world().value("SELECT count(*) FROM crm.leads WHERE campaign = '" + source + "'"), "0");
+    EXPECT_EQ(world().requests("POST", "/leads/move"), 1U);
+}
+
+TEST_F(BothWays, AListLeadEntersACampaignAndItsListColumnEmpties) {
+    begin();
+    const auto id =
+        world().value("SELECT instantly_id FROM crm.leads WHERE list_id IS NOT NULL AND campaign IS NULL LIMIT 1");
+    world().sql("UPDATE crm.leads SET campaign = '" + world().any_campaign() + "' WHERE instantly_id = '" + id + "'");
+    EXPECT_TRUE(
+        world().becomes("SELECT coalesce(list_id::text, 'none') || ' ' || sync_status FROM crm.leads WHERE "
+                        "instantly_id = '"
+                            + id + "'",
+                        "none synced"));
+    expect_in_step();
+    EXPECT_EQ(world().requests("POST", "/leads/move"), 1U);
+}
+
+TEST_F(BothWays, AnInsertCreatesALeadOnce) {
+    begin();
+    world().sql(
+        "INSERT INTO crm.leads (workspace, email, first_name, campaign, lt_interest_status, custom_variables) "
+        "VALUES ('acme', 'Grace.Hopper+1@Navy.mil', 'Grace', '"
+        + world().any_campaign() + "', 1, '{\"rank\": \"RADM\"}')");
+    const std::string where = " WHERE email = 'Grace.Hopper+1@Navy.mil'";
+    ASSERT_TRUE(world().becomes("SELECT sync_status FROM crm.leads" + where, "synced"));
+    const auto lead = world().instantly().lead(world().value("SELECT instantly_id FROM crm.leads" + where)).value();
+    EXPECT_EQ(lead.at("first_name"), "Grace");
+    EXPECT_EQ(lead.at("payload").at("rank"), "RADM");
+    EXPECT_EQ(world().value("SELECT count(*) FROM crm.leads"), "251");
+    expect_in_step();
+}
+
+TEST_F(BothWays, ACreateWhoseAnswerWasLostMakesNoSecondLead) {
+    begin();
+    world().instantly().add_fault({{"kind", "lost"}, {"path", "/leads/add"}, {"count", 1}});
+    world().sql("INSERT INTO crm.leads (workspace, email, campaign) VALUES ('acme', 'once@acme.io', '"
+                + world().any_campaign() + "')");
+    ASSERT_TRUE(world().becomes("SELECT sync_status FROM crm.leads WHERE email = 'once@acme.io'", "synced"));
+    std::size_t found = 0;
+    for (const auto& lead : world().instantly().all_leads())
+        found += lead.value("email", "") == "once@acme.io" ? 1U : 0U;
+    EXPECT_EQ(found, 1U);
+    EXPECT_EQ(world().value("SELECT count(*) FROM crm.leads"), "251");
+    expect_in_step();
+}
+
+TEST_F(BothWays, ALeadThatInstantlyHasAlreadyIsAdoptedByEmailAndTarget) {
+    begin();
+    const auto campaign = world().any_campaign();
+    world().stop();
+    world().sql("INSERT INTO crm.leads (workspace, email, campaign, phone) VALUES ('acme', 'Both@Acme.io', '"
+                + campaign + "', '+1')");
+    world().instantly().add({{"email", "both@acme.io"}, {"campaign", campaign}, {"job_title", "CTO"}});
+    world().start();
+    ASSERT_TRUE(
+        world().becomes("SELECT string_agg(job_title || phone || sync_status, ' ') FROM crm.leads WHERE lower(email) "
+                        "= 'both@acme.io'",
+                        "CTO+1synced"));
+    expect_in_step();
+    EXPECT_EQ(world().requests("POST", "/leads/add"), 0U);
+}
+
+TEST_F(BothWays, SubsequenceAndAssigneeGoThroughTheirCalls) {
+    begin();
+    const std::string subsequence = "33333333-3333-4333-8333-333333333333";
+    world().sql("UPDATE crm.leads SET assigned_to = '44444444-4444-4444-8444-444444444444', subsequence_id = '"
+                + subsequence + "'" + where(0));
+    ASSERT_TRUE(eventually([&] { return remote(0).value("subsequence_id", "") == subsequence; }));
+    expect_in_step();
+    EXPECT_EQ(remote(0).at("assigned_to"), "44444444-4444-4444-8444-444444444444");
+    world().sql("UPDATE crm.leads SET subsequence_id = NULL" + where(0));
+    ASSERT_TRUE(eventually([&] { return !remote(0).contains("subsequence_id"); }));
+    expect_in_step();
+}
+
+TEST_F(BothWays, ADeleteIsPushedOrOnlyStopsTheSyncAsThePolicySays) {
+    begin({.local_deletes = sync::LocalDeletes::push});
+    world().sql("DELETE FROM crm.leads" + where(0));
+    EXPECT_TRUE(eventually([&] { return !world().instantly().lead(leads_[0]); }));
+    expect_in_step();
+    world_.reset();
+
+    begin({.local_deletes = sync::LocalDeletes::ignore, .rest = 300ms});
+    world().sql("DELETE FROM crm.leads" + where(0));
+    world().settles();
+    world().instantly().edit(leads_[0], {{"job_title", "still there"}});
+    world().instantly().edit(leads_[1], {{"job_title", "seen after it"}});
+    world().becomes("SELECT job_title FROM crm.leads" + where(1), "seen after it");
+    EXPECT_EQ(world().value("SELECT count(*) FROM crm.leads" + where(0)), "0")
+        << "a page brought the deleted row back";
+    EXPECT_TRUE(world().instantly().lead(leads_[0]));
+}
+
+TEST_F(BothWays, AConflictGoesByItsRuleAndTheOverruledValueIsKept) {
+    begin({.conflicts = {.fallback = sync::Rule::local, .fields = {{sync::Field::job_title, sync::Rule::remote}}}});
+    world().stop();
+    world().sql("UPDATE crm.leads SET phone = '+1 local', job_title = 'local'" + where(0));
+    world().instantly().edit(leads_[0], {{"phone", "+1 remote"}, {"job_title", "remote"}});
+    world().start();
+    expect_in_step();
+    EXPECT_EQ(local(0, "phone || ', ' || job_title"), "+1 local, remote");
+    EXPECT_EQ(
+        world().value(
+            "SELECT string_agg(format('%s %s/%s -> %s', field, local, remote, resolution), '; ' ORDER BY field) "
+            "FROM crm.conflicts"),
+        "job_title local/remote -> remote; phone +1 local/+1 remote -> local");
+}
+
+TEST_F(BothWays, AReadThatLagsBehindAWriteDoesNotUndoIt) {
+    begin({.switches = {{"read_lag_ms", 1500}}, .rest = 200ms});
+    world().sql("UPDATE crm.leads SET phone = '+49 new'" + where(0));
+    ASSERT_TRUE(world().becomes("SELECT sync_status FROM crm.leads" + where(0), "synced"));
+    EXPECT_EQ(local(0, "phone"), "+49 new");
+    EXPECT_EQ(remote(0).at("phone"), "+49 new");
+    EXPECT_EQ(world().requests("PATCH", leads_[0]), 1U);
+    EXPECT_EQ(world().value("SELECT count(*) FROM crm.conflicts"), "0");
+}
+
+TEST_F(BothWays, AServerThatNormalisesIsBelievedAndNotArguedWith) {
+    begin({.switches = {{"normalise_trim", true}}});
+    world().sql("UPDATE crm.leads SET first_name = '  Ada  '" + where(0));
+    ASSERT_TRUE(world().becomes("SELECT first_name || sync_status FROM crm.leads" + where(0), "Adasynced"));
+    expect_in_step();
+    EXPECT_EQ(world().requests("PATCH", leads_[0]), 1U);
+    EXPECT_EQ(world().value("SELECT count(*) FROM crm.conflicts"), "0");
+}
+
+TEST_F(BothWays, AWriteThatIsAnsweredButNotStoredIsSentAgain) {
+    begin({.patience = 300ms});
+    world().instantly().add_fault({{"kind", "ignored"}, {"method", "PATCH"}, {"path", leads_[0]}, {"count", 2}});
+    world().sql("UPDATE crm.leads SET phone = '+49 third time'" + where(0));
+    ASSERT_TRUE(eventually([&] { return remote(0).value("phone", "") == "+49 third time"; }, 20s));
+    expect_in_step();
+    EXPECT_EQ(world().requests("PATCH", leads_[0]), 3U);
+}
+
+TEST_F(BothWays, AWriteThatIsNeverStoredIsGivenUpOnWithItsReasonAndRevivedByAnEdit) {
+    begin({.patience = 50ms});
+    world().instantly().add_fault({{"kind", "ignored"}, {"method", "PATCH"}, {"path", leads_[0]}});
+    world().sql("UPDATE crm.leads SET phone = '+49 never'" + where(0));
+    ASSERT_TRUE(world().becomes("SELECT sync_status FROM crm.leads" + where(0), "error"));
+    EXPECT_NE(local(0, "sync_error").find("still shows the old value"), std::string::npos);
+    world().instantly().clear_faults();
+    world().sql("UPDATE crm.leads SET phone = '+49 at last'" + where(0));
+    ASSERT_TRUE(world().becomes("SELECT sync_status FROM crm.leads" + where(0), "synced"));
+    expect_in_step();
+}
+
+TEST_F(BothWays, EditsMadeWhileOneIsOnItsWayAllArrive) {
+    begin({.switches = {{"latency_ms", 30}}});
+    for (int i = 0; i < 20; ++i)
+        world().sql("UPDATE crm.leads SET phone = '+" + std::to_string(i) + "', job_title = 't"
+                    + std::to_string(i % 3) + "'" + where(0));
+    expect_in_step();
+    EXPECT_EQ(remote(0).at("phone"), "+19");
+    EXPECT_LT(world().requests("PATCH", leads_[0]), 10U) << "edits coalesce";
+}
+
+TEST_F(BothWays, LocalEditsMadeWhileLeadsyncWasAwayArriveLater) {
+    begin();
+    world().stop();
+    world().sql("UPDATE crm.leads SET website = 'https://away.example'" + where(0));
+    world().instantly().edit(leads_[0], {{"job_title", "edited there"}});
+    world().start();
+    expect_in_step();
+    EXPECT_EQ(remote(0).at("website"), "https://away.example");
+    EXPECT_EQ(local(0, "job_title"), "edited there") << "looked at before it was pushed";
+}
+
+TEST_F(BothWays, ARowEditedByAnOpenTransactionHoldsUpNoOther) {
+    begin({.rest = 300ms});
+    pqxx::connection other{world().url()};
+    pqxx::work open{other};
+    open.exec("UPDATE crm.leads SET phone = '+open'" + where(0));
+    world().instantly().edit(leads_[0], {{"job_title", "A"}});
+    world().instantly().edit(leads_[1], {{"job_title", "B"}});
+    EXPECT_TRUE(world().becomes("SELECT job_title FROM crm.leads" + where(1), "B"));
+    open.commit();
+    ASSERT_TRUE(world().becomes("SELECT job_title || phone FROM crm.leads" + where(0), "A+open"));
+    expect_in_step();
+}
+
+TEST_F(BothWays, TransientFaultsOfEveryKindAreWaitedOut) {
+    begin({.rest = 300ms});
+    for (const auto* kind : {"status", "reset", "lost", "cut", "garbage"})
+        world().instantly().add_fault({{"kind", kind}, {"probability", 0.1}});
+    for (std::size_t i = 0; i < 20; ++i) {
+        world().sql("UPDATE crm.leads SET phone = '+" + std::to_string(i)
+                    + "', lt_interest_status = " + std::to_string(i % 4) + where(i));
+        world().instantly().edit(leads_[i], {{"job_title", "title " + std::to_string(i)}});
+    }
+    EXPECT_TRUE(eventually(
+        [&] {
+            return world().value(
+                       "SELECT count(*) FROM crm.leads WHERE job_title LIKE 'title %' AND sync_status = 'synced'")
+                   == "20";
+        },
+        60s))
+        << world().value(
+               "SELECT string_agg(sync_status || coalesce(job_title, ''), ' ') FROM crm.leads WHERE phone LIKE '+_' "
+               "OR phone LIKE '+__'");
+    world().instantly().clear_faults();
+    expect_in_step();
+    EXPECT_EQ(world().value("SELECT count(*) FROM crm.leads"), "250");
+}
+
+TEST_F(BothWays, TheServerNeverCountsMoreThanItsLimit) {
+    begin({.rest = 50ms});
+    world().sql("UPDATE crm.leads SET phone = '+1' WHERE campaign IS NOT NULL");
+    expect_in_step();
+    const auto statistics = world().instantly().statistics().at("workspaces").at("acme");
+    EXPECT_LE(statistics.at("max_per_second"), 100);
+    EXPECT_EQ(statistics.at("refused"), 0);
+}
+
+}  // namespace
+}  // namespace leadsync::daemon

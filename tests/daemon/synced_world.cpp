@@ -1,0 +1,174 @@
+#include "tests/daemon/synced_world.hpp"
+
+#include <boost/asio/bind_cancellation_slot.hpp>
+#include <boost/asio/co_spawn.hpp>
+#include <boost/asio/post.hpp>
+#include <gtest/gtest.h>
+#include <spdlog/spdlog.h>
+
+#include "connectors/postgres/queue.hpp"
+#include "connectors/postgres/workspaces.hpp"
+#include "daemon/tasks.hpp"
+#include "tests/support/agreement.hpp"
+#include "tests/support/eventually.hpp"
+
+namespace leadsync::daemon {
+namespace {
+
+using namespace std::chrono_literals;
+
+constexpr auto soon = 20s;
+
+sandbox::ServerSettings server_settings(const WorldSettings& settings) {
+    sandbox::ServerSettings server;
+    server.workspaces.front().leads = settings.leads;
+    return server;
+}
+
+WorkspaceConfig workspace_config(const WorldSettings& settings, const std::string& url) {
+    WorkspaceConfig config{.name = "acme", .api_key = Secret{sandbox::WorkspaceSettings{}.api_key}, .base_url = url};
+    config.rate = {.per_second = 100, .per_minute = 6000, .share = 1};
+    config.freshness = {.new_leads = settings.new_leads, .rest = settings.rest};
+    config.conflicts = settings.conflicts;
+    config.local_deletes = settings.local_deletes;
+    return config;
+}
+
+SyncOptions options(const WorldSettings& settings) {
+    PusherTiming timing;
+    timing.poll = 200ms;
+    timing.read_back = 50ms;
+    timing.patience = settings.patience;
+    timing.move_patience = settings.patience;
+    timing.job_poll_first = 20ms;
+    timing.busy = 50ms;
+    timing.backoff = {50ms, 500ms};
+    return {.patience = 30s, .timing = timing};
+}
+
+}  // namespace
+
+struct SyncedWorld::Running {
+    Running(const std::string& url, const WorkspaceConfig& config, const SyncOptions& options)
+        : database{url, 3},
+          workspace{io.get_executor(), database, config, options},
+          listener{io.get_executor(), url, {config.name}} {
+        listener.connect();
+        database.run_blocking(
+            [&](pqxx::work& transaction) { postgres::Queue{config.name}.release_all(transaction); });
+    }
+
+    postgres::Database database;
+    boost::asio::io_context io{1};
+    WorkspaceSync workspace;
+    postgres::Listener listener;
+    boost::asio::cancellation_signal cancel;
+    std::thread thread;
+};
+
+SyncedWorld::SyncedWorld(const WorldSettings& settings)
+    : settings_{settings},
+      server_{server_settings(settings)},
+      instantly_{server_.port()},
+      user_{database_.url()},
+      config_{workspace_config(settings, server_.url())} {
+    spdlog::set_level(spdlog::level::err);
+    if (!settings.switches.empty()) instantly_.set_switches(settings.switches);
+    postgres::Database database{database_.url(), 1};
+    database.run_blocking([](pqxx::work& transaction) { postgres::Workspaces::declare(transaction, {"acme"}); });
+}
+
+SyncedWorld::~SyncedWorld() { stop(); }
+
+void SyncedWorld::start() {
+    running_ = std::make_unique<Running>(database_.url(), config_, options(settings_));
+    auto ended = [](std::exception_ptr error) {
+        try {
+            if (error) std::rethrow_exception(error);
+        } catch (const boost::system::system_error& cancelled) {
+            EXPECT_EQ(cancelled.code(), boost::asio::error::operation_aborted);
+        } catch (const std::exception& failed) {
+            ADD_FAILURE() << "leadsync ended by itself: " << failed.what();
+        }
+    };
+    boost::asio::co_spawn(running_->io, listen_and_run(),
+                          boost::asio::bind_cancellation_slot(running_->cancel.slot(), ended));
+    running_->thread = std::thread{[this] { running_->io.run(); }};
+}
+
+boost::asio::awaitable<void> SyncedWorld::listen_and_run() {
+    std::vector<boost::asio::awaitable<void>> tasks;
+    tasks.push_back(running_->workspace.run());
+    tasks.push_back(running_->listener.run([this] { running_->workspace.wake(); }));
+    co_await until_first_ends(std::move(tasks));
+}
+
+void SyncedWorld::stop() {
+    if (!running_) return;
+    boost::asio::post(running_->io, [this] { running_->cancel.emit(boost::asio::cancellation_type::terminal); });
+    running_->thread.join();
+    running_.reset();
+}
+
+void SyncedWorld::backfill_and_drain() {
+    Running once{database_.url(), config_, options(settings_)};
+    auto task = [&]() -> boost::asio::awaitable<void> {
+        co_await once.workspace.backfill(true, [](const SweepProgress&) {});
+    };
+    std::exception_ptr failed;
+    boost::asio::co_spawn(once.io, task(), [&](std::exception_ptr error) { failed = error; });
+    once.io.run();
+    if (failed) std::rethrow_exception(failed);
+}
+
+pqxx::result SyncedWorld::sql(const std::string& statement) {
+    pqxx::work transaction{user_};
+    auto result = transaction.exec(statement);
+    transaction.commit();
+    return result;
+}
+
+std::string SyncedWorld::value(const std::string& query) {
+    const auto rows = sql(query);
+    return rows.empty() ? "no row" : rows[0][0].as<std::string>("null");
+}
+
+bool SyncedWorld::becomes(const std::string& query, const std::string& expected) {
+    const bool became = test_support::eventually([&] { return value(query) == expected; }, soon);
+    EXPECT_TRUE(became) << query << " is " << value(query) << ", not " << expected;
+    return became;
+}
+
+bool SyncedWorld::settles() {
+    const bool settled = test_support::eventually(
+        [&] { return value("SELECT count(*) FROM sync.queue WHERE dead_at IS NULL") == "0"; }, soon);
+    EXPECT_TRUE(settled) << "still queued: "
+                         << value("SELECT string_agg(q::text, E'\\n') FROM sync.queue q WHERE dead_at IS NULL");
+    return settled;
+}
+
+void SyncedWorld::expect_agreement() {
+    for (const auto& line : test_support::differences(database_.url(), "acme", instantly_.all_leads()))
+        ADD_FAILURE() << line;
+}
+
+std::size_t SyncedWorld::requests(const std::string& method, const std::string& path) {
+    std::size_t count = 0;
+    for (const auto& request : instantly_.requests(path)) count += request.at("method") == method ? 1U : 0U;
+    return count;
+}
+
+std::vector<std::string> SyncedWorld::campaign_leads(std::size_t count) {
+    std::vector<std::string> ids;
+    for (const auto& row : sql("SELECT instantly_id FROM crm.leads WHERE campaign IS NOT NULL AND email IS NOT NULL "
+                               "ORDER BY instantly_id LIMIT "
+                               + std::to_string(count)))
+        ids.emplace_back(row[0].c_str());
+    return ids;
+}
+
+std::string SyncedWorld::other_campaign(const std::string& campaign) {
+    return value("SELECT id FROM crm.campaigns WHERE id <> '" + campaign + "' ORDER BY id LIMIT 1");
+}
+
+}  // namespace leadsync::daemon

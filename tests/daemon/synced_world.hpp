@@ -1,0 +1,88 @@
+#pragma once
+
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include <boost/asio/cancellation_signal.hpp>
+#include <boost/asio/io_context.hpp>
+#include <pqxx/pqxx>
+
+#include "connectors/postgres/database.hpp"
+#include "connectors/postgres/listener.hpp"
+#include "daemon/workspace_sync.hpp"
+#include "tests/sandbox/control_client.hpp"
+#include "tests/sandbox/server.hpp"
+#include "tests/support/test_database.hpp"
+
+namespace leadsync::daemon {
+
+struct WorldSettings {
+    std::uint32_t leads = 250;
+    nlohmann::json switches = nlohmann::json::object();
+    sync::ConflictPolicy conflicts;
+    sync::LocalDeletes local_deletes = sync::LocalDeletes::ignore;
+    std::chrono::milliseconds rest{60'000};     ///< freshness.rest: a test that needs a sweep lowers it
+    std::chrono::milliseconds new_leads{100};   ///< freshness.new
+    std::chrono::milliseconds patience{5'000};  ///< until a write that does not show is sent again
+};
+
+/// A toy world on real parts: an Instantly sandbox over sockets, a PostgreSQL database, and leadsync between them.
+class SyncedWorld {
+public:
+    explicit SyncedWorld(const WorldSettings& settings = {});
+    ~SyncedWorld();
+    SyncedWorld(const SyncedWorld&) = delete;
+    SyncedWorld& operator=(const SyncedWorld&) = delete;
+
+    /// Lets leadsync run beside the test, until stop() or the end.
+    void start();
+    void stop();
+
+    /// One complete sweep, then until nothing is pending; returns when done. Not while it runs beside the test.
+    void backfill_and_drain();
+
+    /// Runs a statement as a user of the database.
+    pqxx::result sql(const std::string& statement);
+    /// The one value of a query; `null` when it is null.
+    std::string value(const std::string& query);
+    /// Whether the query comes to answer `expected` soon.
+    bool becomes(const std::string& query, const std::string& expected);
+
+    /// Whether the queue empties soon.
+    bool settles();
+
+    /// Expects local = base = remote.
+    void expect_agreement();
+
+    /// How many requests of that method and path were made.
+    std::size_t requests(const std::string& method, const std::string& path);
+
+    /// Ids on Instantly of leads in campaigns, in order.
+    std::vector<std::string> campaign_leads(std::size_t count);
+    std::string other_campaign(const std::string& campaign);
+    std::string any_campaign() { return value("SELECT id FROM crm.campaigns ORDER BY id LIMIT 1"); }
+    std::string any_list() { return value("SELECT id FROM crm.lead_lists ORDER BY id LIMIT 1"); }
+
+    sandbox::ControlClient& instantly() { return instantly_; }
+    const std::string& url() const { return database_.url(); }
+
+private:
+    boost::asio::awaitable<void> listen_and_run();
+
+    WorldSettings settings_;
+    sandbox::Server server_;
+    sandbox::ControlClient instantly_;
+    test_support::TestDatabase database_;
+    pqxx::connection user_;
+    WorkspaceConfig config_;
+
+    // What leadsync is while it runs.
+    struct Running;
+    std::unique_ptr<Running> running_;
+};
+
+}  // namespace leadsync::daemon
