@@ -69,17 +69,25 @@ asio::awaitable<void> Observer::read_page() {
     const auto count = static_cast<std::int64_t>(observations.size());
     const auto before = *at_;
     at_.reset();
-    co_await database_.run([&](pqxx::work& transaction) {
-        mirror_.observe(transaction, std::move(observations), postgres::Observe::changes);
+    const auto outcome = co_await database_.run([&](pqxx::work& transaction) {
+        auto result = mirror_.observe(transaction, std::move(observations), postgres::Observe::changes);
         if (page.next)
             checkpoints_.advance(transaction, sweep_name, *page.next, count);
         else
             checkpoints_.finish_sweep(transaction, sweep_name);
+        return result;
     });
+    co_await look_again(outcome.busy);
     at_ = postgres::Checkpoint{page.next, before.pages + 1, before.leads + count, 0};
     complete_ = !page.next;
     steps_back_ = 0;
     if (report_) report_({at_->pages, at_->leads, complete_});
+}
+
+/// Rows that somebody else has locked are not waited for: the queue comes back to them.
+asio::awaitable<void> Observer::look_again(std::vector<sync::LeadId> busy) {
+    if (busy.empty()) co_return;
+    co_await database_.run([&](pqxx::work& transaction) { mirror_.look_again(transaction, busy); });
 }
 
 asio::awaitable<instantly::LeadPage> Observer::fetch_page() {
@@ -172,9 +180,10 @@ asio::awaitable<void> Observer::read_new_leads() {
         const auto result = co_await database_.run([&](pqxx::work& transaction) {
             auto outcome = mirror_.observe(transaction, std::move(observations), postgres::Observe::changes);
             Workspaces::checked_new_leads(transaction, mirror_.workspace());
-            return outcome.added;
+            return outcome;
         });
-        if (result > 0) spdlog::info("workspace {}: {} new leads", mirror_.workspace(), result);
+        co_await look_again(result.busy);
+        if (result.added > 0) spdlog::info("workspace {}: {} new leads", mirror_.workspace(), result.added);
     }
 }
 

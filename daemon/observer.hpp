@@ -49,6 +49,7 @@ public:
 private:
     boost::asio::awaitable<void> read_page();
     boost::asio::awaitable<instantly::LeadPage> fetch_page();
+    boost::asio::awaitable<void> look_again(std::vector<sync::LeadId> busy);
     boost::asio::awaitable<void> step_back();
     boost::asio::awaitable<void> read_new_leads();
     boost::asio::awaitable<bool> is_backfilled();

@@ -191,10 +191,10 @@ asio::awaitable<void> Pusher::reconcile(Claims claims) {
                         .local = result.local,
                         .plan = sync::plan_push(result),
                         .lost = result.lost};
-        if (!sending.lost.empty() && claim.attempts + 1 >= lost_writes_max)
-            refused[claim.id.text] = "Instantly accepted " + joined(sending.lost) + " "
-                                     + std::to_string(claim.attempts + 1)
-                                     + " times and still shows the old value; edit the lead to have it sent again";
+        if (!sending.lost.empty() && claim.resends + 1 >= lost_writes_max)
+            refused[claim.id.text] =
+                "sent " + joined(sending.lost) + " " + std::to_string(claim.resends + 1)
+                + " times, and Instantly still shows the old value; edit the lead to have it sent again";
         else if (!sending.plan.empty())
             sendings.push_back(std::move(sending));
         else if (!sending.plan.refused.empty() && result.awaited.empty())
@@ -291,9 +291,8 @@ void Pusher::reserve_moves(std::vector<Sending>& sendings) {
         if (!sending.plan.move) continue;
         const auto& intent = *sending.plan.move;
         const auto places = places_of(intent);
-        const bool busy = !ours.contains(intent) && std::ranges::any_of(places, [&](const auto& place) {
-            return moving_.contains(place);
-        });
+        const bool busy = !ours.contains(intent)
+                          && std::ranges::any_of(places, [&](const auto& place) { return moving_.contains(place); });
         if (busy) {
             sending.plan.move.reset();
             sending.waits = true;
@@ -402,8 +401,8 @@ asio::awaitable<void> Pusher::record(std::vector<Sending>& sendings) {
             write_verdict(transaction, sending->claim, verdict, *sending->failure);
         for (const auto& sending : sendings)
             if (!sending.failure && !sending.gone && !sending.lost.empty())
-                queue_.retry(transaction, sending.claim, timing_.read_back,
-                             "accepted but not stored, sent again: " + joined(sending.lost));
+                queue_.resent(transaction, sending.claim, timing_.read_back,
+                              "not stored, sent again: " + joined(sending.lost));
         queue_.defer(transaction, read_back, timing_.read_back);
         queue_.defer(transaction, waiting, timing_.busy);
     });

@@ -176,6 +176,7 @@ CREATE TABLE sync.queue (
     due_at      timestamptz NOT NULL DEFAULT now(),
     queued_at   timestamptz NOT NULL DEFAULT now(),
     attempts    integer NOT NULL DEFAULT 0,
+    resends     integer NOT NULL DEFAULT 0,     -- writes that were accepted or in doubt, and never showed
     lease_token bigint,
     lease_until timestamptz,
     last_error  text,
@@ -292,7 +293,7 @@ BEGIN
         INSERT INTO sync.queue AS q (workspace, lead_id)
         SELECT workspace, id FROM new_rows WHERE campaign IS NOT NULL OR list_id IS NOT NULL ORDER BY workspace, id
         ON CONFLICT (workspace, lead_id) DO UPDATE
-            SET generation = q.generation + 1, due_at = now(), attempts = 0, dead_at = NULL;
+            SET generation = q.generation + 1, due_at = now(), attempts = 0, resends = 0, dead_at = NULL;
     ELSIF TG_OP = 'UPDATE' THEN
         INSERT INTO sync.queue AS q (workspace, lead_id)
         SELECT n.workspace, n.id
@@ -307,7 +308,7 @@ BEGIN
                o.custom_variables)
         ORDER BY n.workspace, n.id
         ON CONFLICT (workspace, lead_id) DO UPDATE
-            SET generation = q.generation + 1, due_at = now(), attempts = 0, dead_at = NULL;
+            SET generation = q.generation + 1, due_at = now(), attempts = 0, resends = 0, dead_at = NULL;
     ELSE
         UPDATE sync.base b SET deleted_at = now() FROM old_rows o
         WHERE b.workspace = o.workspace AND b.lead_id = o.id AND b.deleted_at IS NULL;
@@ -315,7 +316,7 @@ BEGIN
         SELECT workspace, id FROM old_rows
         WHERE instantly_id IS NOT NULL OR campaign IS NOT NULL OR list_id IS NOT NULL ORDER BY workspace, id
         ON CONFLICT (workspace, lead_id) DO UPDATE
-            SET generation = q.generation + 1, due_at = now(), attempts = 0, dead_at = NULL;
+            SET generation = q.generation + 1, due_at = now(), attempts = 0, resends = 0, dead_at = NULL;
     END IF;
     IF FOUND THEN
         PERFORM pg_notify('leadsync', '');

@@ -84,16 +84,13 @@ void Answer::refuse() const {
     message.append(" ").append(reason.data(), reason.size()).append(peer_words());
     sync::Failure failure{sync::kind_of_status(reply_.status, reply_.body), std::move(message), reply_.retry_after,
                           reply_.status == 429};
-    ApiError error{std::move(failure), reply_.status};
-    if (reply_.status >= 500 || reply_.status == 408) error.mark_in_doubt();
-    throw error;
+    throw ApiError{std::move(failure), reply_.status, reply_.status >= 500 || reply_.status == 408};
 }
 
 void Answer::reject(const std::string& reason) const {
     const auto message = step_ + ": " + std::to_string(reply_.status) + ", but " + reason;
-    ApiError error{sync::Failure{sync::FailureKind::transient, message, reply_.retry_after, false}, reply_.status};
-    error.mark_in_doubt();
-    throw error;
+    sync::Failure failure{sync::FailureKind::transient, message, reply_.retry_after, false};
+    throw ApiError{std::move(failure), reply_.status, true};
 }
 
 json Answer::accepted() const {

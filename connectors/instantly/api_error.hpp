@@ -11,8 +11,8 @@ namespace leadsync::instantly {
 /// key.
 class ApiError : public std::runtime_error {
 public:
-    explicit ApiError(sync::Failure failure, int status = 0)
-        : std::runtime_error{failure.message}, failure_{std::move(failure)}, status_{status} {}
+    explicit ApiError(sync::Failure failure, int status = 0, bool in_doubt = false)
+        : std::runtime_error{failure.message}, failure_{std::move(failure)}, status_{status}, in_doubt_{in_doubt} {}
 
     [[nodiscard]] const sync::Failure& failure() const { return failure_; }
     /// The HTTP status; 0 when no answer came.
@@ -25,7 +25,7 @@ public:
 private:
     sync::Failure failure_;
     int status_;
-    bool in_doubt_ = false;
+    bool in_doubt_;
 };
 
 /// An answer larger than the limit. A listing may be asked for again with fewer leads.

@@ -380,6 +380,7 @@ awaitable<std::vector<json>> Client::list_all(std::string path) {
 awaitable<std::vector<Campaign>> Client::list_campaigns() {
     auto items = co_await list_all("/api/v2/campaigns");
     std::vector<Campaign> campaigns;
+    campaigns.reserve(items.size());
     for (auto& item : items)
         campaigns.push_back(
             {{*text_at(item, "id")}, text_at(item, "name").value_or(""), number_at(item, "status"), std::move(item)});
@@ -389,6 +390,7 @@ awaitable<std::vector<Campaign>> Client::list_campaigns() {
 awaitable<std::vector<LeadList>> Client::list_lead_lists() {
     auto items = co_await list_all("/api/v2/lead-lists");
     std::vector<LeadList> lists;
+    lists.reserve(items.size());
     for (auto& item : items)
         lists.push_back({{*text_at(item, "id")}, text_at(item, "name").value_or(""), std::move(item)});
     co_return lists;
@@ -397,6 +399,7 @@ awaitable<std::vector<LeadList>> Client::list_lead_lists() {
 awaitable<std::vector<LeadLabel>> Client::list_lead_labels() {
     auto items = co_await list_all("/api/v2/lead-labels");
     std::vector<LeadLabel> labels;
+    labels.reserve(items.size());
     for (auto& item : items)
         labels.push_back({*text_at(item, "id"), text_at(item, "label").value_or(""),
                           number_at(item, "interest_status"), std::move(item)});

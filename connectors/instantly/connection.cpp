@@ -84,9 +84,7 @@ void Connection::expire(milliseconds timeout, Deadline deadline) {
 
 void Connection::fail(std::string_view step, std::string_view reason) const {
     const auto message = std::string{step}.append(": ").append(reason);
-    ApiError error{sync::Failure{sync::FailureKind::transient, message, std::nullopt, false}};
-    if (wrote_) error.mark_in_doubt();
-    throw error;
+    throw ApiError{sync::Failure{sync::FailureKind::transient, message, std::nullopt, false}, 0, wrote_};
 }
 
 void Connection::fail(std::string_view step, const error_code& error) const {
@@ -95,9 +93,7 @@ void Connection::fail(std::string_view step, const error_code& error) const {
     if (error == http::error::body_limit) {
         const auto limit = std::to_string(options_.body_limit);
         const auto message = std::string{step} + ": the answer is larger than " + limit + " bytes";
-        AnswerTooLarge too_large{sync::Failure{sync::FailureKind::transient, message, std::nullopt, false}};
-        too_large.mark_in_doubt();
-        throw too_large;
+        throw AnswerTooLarge{sync::Failure{sync::FailureKind::transient, message, std::nullopt, false}, 0, true};
     }
     fail(step, error.message());
 }

@@ -1,6 +1,9 @@
 #include "connectors/instantly/transport.hpp"
 
+#include <algorithm>
+#include <deque>
 #include <list>
+#include <memory>
 #include <stdexcept>
 #include <utility>
 

@@ -138,14 +138,19 @@ fs::path make_unfinished(const fs::path& home) {
     return name;
 }
 
-fs::path home_in(const fs::path& data_dir) { return fs::weakly_canonical(fs::absolute(data_dir)) / "postgres"; }
+fs::path home_in(const fs::path& data_dir) {
+    std::error_code error;
+    const auto resolved = fs::weakly_canonical(fs::absolute(data_dir), error);
+    if (error) throw ClusterError{fmt::format("cannot reach data_dir {}: {}", data_dir.string(), error.message())};
+    return resolved / "postgres";
+}
 
 }  // namespace
 
 EmbeddedCluster::EmbeddedCluster(const fs::path& data_dir, EmbeddedClusterOptions options)
     : options_{std::move(options)}, home_{home_in(data_dir)}, account_{server_account(home_)} {
-    make_home(home_, account_);
     try {
+        make_home(home_, account_);
         const ActingAs acting{account_};
         const FileLock starting{home_ / "start.lock", FileLock::Mode::exclusive};
         users_.emplace(home_ / "users.lock", FileLock::Mode::shared);

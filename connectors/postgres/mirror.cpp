@@ -155,8 +155,7 @@ struct Mirror::Batch {
         for (const auto* observation : missing) {
             const auto& id = held.at(observation->lead.id.text).id;
             if (existing.contains(id.text)) {
-                ++result.busy;
-                to_queue.push_back(id);
+                result.busy.push_back(id);
             } else {
                 add(id, *observation);
             }
@@ -315,6 +314,23 @@ ObserveResult Mirror::observe(pqxx::work& transaction, std::vector<Observation> 
     batch.adopt_or_add(unknown);
     batch.write();
     return std::move(batch.result);
+}
+
+void Mirror::look_again(pqxx::work& transaction, const std::vector<LeadId>& ids) const {
+    static const Statement statement{"look_again", R"sql(
+        INSERT INTO sync.queue (workspace, lead_id) VALUES ($1, $2::uuid) ON CONFLICT (workspace, lead_id) DO NOTHING
+    )sql"};
+    transaction.exec("SET LOCAL lock_timeout = '100ms'");
+    for (const auto& id : ids) {
+        pqxx::subtransaction attempt{transaction};
+        try {
+            attempt.conn().prepare(statement.name, statement.sql);
+            attempt.exec_prepared(statement.name, workspace_, id.text);
+            attempt.commit();
+        } catch (const pqxx::sql_error&) {
+            attempt.abort();  // the lock is held by the edit that queues the lead itself
+        }
+    }
 }
 
 void Mirror::expect(pqxx::work& transaction, const std::map<LeadId, std::map<sync::Key, sync::Value>>& writes,

@@ -48,14 +48,14 @@ std::vector<Claim> Queue::claim(pqxx::work& transaction, int limit, std::chrono:
             UPDATE sync.queue q
             SET lease_token = nextval('sync.lease_tokens'), lease_until = now() + $3::int8 * interval '1 millisecond'
             FROM due WHERE q.workspace = $1 AND q.lead_id = due.lead_id
-            RETURNING q.lead_id, q.generation, q.lease_token, q.attempts
+            RETURNING q.lead_id, q.generation, q.lease_token, q.attempts, q.resends
         )
         SELECT leased.lead_id, leased.generation, leased.lease_token, leased.attempts, b.instantly_id,
                CASE WHEN b.deleted_at IS NOT NULL THEN 'remove'
                     WHEN l.id IS NULL THEN 'nothing'
                     WHEN b.lead_id IS NULL THEN 'create'
                     ELSE 'reconcile' END,
-               b.expected IS NOT NULL AND b.expected_until > now()
+               b.expected IS NOT NULL AND b.expected_until > now(), leased.resends
         FROM leased
         LEFT JOIN sync.base b ON b.workspace = $1 AND b.lead_id = leased.lead_id
         LEFT JOIN crm.leads l ON l.workspace = $1 AND l.id = leased.lead_id
@@ -69,6 +69,7 @@ std::vector<Claim> Queue::claim(pqxx::work& transaction, int limit, std::chrono:
                           .generation = row[1].as<std::int64_t>(),
                           .lease_token = row[2].as<std::int64_t>(),
                           .attempts = row[3].as<int>(),
+                          .resends = row[7].as<int>(),
                           .expecting = row[6].as<bool>(false)});
     return claims;
 }
@@ -115,6 +116,18 @@ void Queue::retry(pqxx::work& transaction, const Claim& claim, std::chrono::mill
         WHERE workspace = $1 AND lead_id = $2::uuid AND lease_token = $4
     )sql"};
     execute(transaction, statement, workspace_, claim.id.text, claim.generation, claim.lease_token, error,
+            delay.count());
+}
+
+void Queue::resent(pqxx::work& transaction, const Claim& claim, std::chrono::milliseconds delay,
+                   const std::string& what) {
+    static const Statement statement{"resent", R"sql(
+        UPDATE sync.queue
+        SET lease_token = NULL, lease_until = NULL, last_error = $5, resends = resends + 1,
+            due_at = CASE WHEN generation = $3 THEN now() + $6::int8 * interval '1 millisecond' ELSE now() END
+        WHERE workspace = $1 AND lead_id = $2::uuid AND lease_token = $4
+    )sql"};
+    execute(transaction, statement, workspace_, claim.id.text, claim.generation, claim.lease_token, what,
             delay.count());
 }
 

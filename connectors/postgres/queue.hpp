@@ -28,6 +28,7 @@ struct Claim {
     std::int64_t generation = 0;
     std::int64_t lease_token = 0;
     int attempts = 0;        ///< failed ones before this
+    int resends = 0;         ///< how often its writes were sent again because they never showed
     bool expecting = false;  ///< a write of ours may not show yet
 };
 
@@ -50,6 +51,9 @@ public:
     /// Gives a lead back after a failed attempt, due after `delay`.
     void retry(pqxx::work& transaction, const Claim& claim, std::chrono::milliseconds delay,
                const std::string& error);
+
+    /// Gives a lead back whose writes had not been stored and were sent once more, due after `delay`.
+    void resent(pqxx::work& transaction, const Claim& claim, std::chrono::milliseconds delay, const std::string& what);
 
     /// Gives up on a lead until its next edit. An edit made meanwhile keeps it alive.
     void dead_letter(pqxx::work& transaction, const Claim& claim, const std::string& reason);

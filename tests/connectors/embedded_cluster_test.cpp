@@ -9,6 +9,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <fmt/format.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <pqxx/pqxx>
@@ -40,10 +41,12 @@ void execute(const std::string& url, const std::string& statement) {
     pqxx::nontransaction{connection}.exec(statement);
 }
 
+fs::path long_name() { return fmt::format("{:x<120}", "x"); }
+
 /// The server runs in a session of its own, out of reach of what kills the test: stopped here if a test left it
 /// running.
 class ClusterTest : public ::testing::Test {
-protected:
+public:
     ClusterTest() { fs::permissions(folder_.path(), fs::perms{0755}); }
     ~ClusterTest() override {
         if (const auto server = find_postmaster(data())) {
@@ -52,6 +55,7 @@ protected:
         }
     }
 
+protected:
     [[nodiscard]] fs::path data_dir() const { return folder_.path() / below_; }
     [[nodiscard]] fs::path data() const { return data_dir() / "postgres" / "data"; }
     [[nodiscard]] bool server_runs() const { return find_postmaster(data()).has_value(); }
@@ -59,6 +63,17 @@ protected:
 
     std::unique_ptr<EmbeddedCluster> open() const {
         return std::make_unique<EmbeddedCluster>(data_dir(), EmbeddedClusterOptions{.durable = false});
+    }
+
+    /// Puts a cluster there that was made before: initdb is most of the time a test takes.
+    void have_cluster() const {
+        static const TemporaryDirectory made;
+        if (fs::is_empty(made.path())) {
+            fs::permissions(made.path(), fs::perms{0755});
+            const EmbeddedCluster cluster{made.path(), {.durable = false}};
+        }
+        fs::create_directories(data_dir());
+        ASSERT_EQ(Process({"cp", "-a", made.path() / "postgres", data_dir()}).wait(), 0);
     }
 
     [[nodiscard]] std::string error_of_opening() const {
@@ -97,6 +112,7 @@ TEST_F(ClusterTest, IsMadeFromNothingAndKeepsItsData) {
 }
 
 TEST_F(ClusterTest, ListensOnNothingButAPrivateSocket) {
+    have_cluster();
     const auto cluster = open();
     EXPECT_EQ(value_of(cluster->url(), "current_setting('listen_addresses')"), "");
     EXPECT_EQ(fs::status(data_dir() / "postgres").permissions(), fs::perms::owner_all);
@@ -105,6 +121,7 @@ TEST_F(ClusterTest, ListensOnNothingButAPrivateSocket) {
 }
 
 TEST_F(ClusterTest, OutlivesAKilledUserAndIsFoundAgain) {
+    have_cluster();
     const auto user = start_user();
     ASSERT_TRUE(is_up(*user)) << user->errors();
     const auto server = find_postmaster(data()).value().process;
@@ -117,6 +134,7 @@ TEST_F(ClusterTest, OutlivesAKilledUserAndIsFoundAgain) {
 }
 
 TEST_F(ClusterTest, IsStoppedByItsLastUserAndNotByTheFirst) {
+    have_cluster();
     const auto first = start_user();
     ASSERT_TRUE(is_up(*first)) << first->errors();
     const auto last = start_user();
@@ -156,6 +174,7 @@ TEST_F(ClusterTest, AUserKilledWhileTheClusterIsMadeLeavesNothingHalfMade) {
 }
 
 TEST_F(ClusterTest, StartsAgainAfterTheServerWasKilled) {
+    have_cluster();
     auto user = start_user();
     ASSERT_TRUE(is_up(*user)) << user->errors();
     ::kill(find_postmaster(data()).value().process, SIGKILL);
@@ -166,7 +185,7 @@ TEST_F(ClusterTest, StartsAgainAfterTheServerWasKilled) {
 }
 
 TEST_F(ClusterTest, StartsWhenItsOldProcessNumberIsTakenByAnotherProgram) {
-    open();
+    have_cluster();
     const Process other{{"sleep", "60"},
                         {.user = ::geteuid() == 0 ? std::optional<std::string>{"postgres"} : std::nullopt}};
     const auto file = data() / "postmaster.pid";
@@ -180,7 +199,8 @@ TEST_F(ClusterTest, StartsWhenItsOldProcessNumberIsTakenByAnotherProgram) {
 }
 
 TEST_F(ClusterTest, ALongOrOddDataDirGetsItsSocketBelowTmp) {
-    put_below(std::string(120, 'x') + "/it's, \"$(odd)\"");
+    put_below(long_name() / "it's, \"$(odd)\"");
+    have_cluster();
     std::string url;
     {
         const auto cluster = open();
@@ -193,7 +213,8 @@ TEST_F(ClusterTest, ALongOrOddDataDirGetsItsSocketBelowTmp) {
 }
 
 TEST_F(ClusterTest, ASocketFolderThatSomebodyElseHasTakenIsRefused) {
-    put_below(std::string(120, 'x'));
+    put_below(long_name());
+    have_cluster();
     const auto url = open()->url();
     const fs::path folder = url.substr(url.find("/tmp/leadsync-"), 30);
     fs::permissions(folder, fs::perms{0777});
@@ -215,6 +236,22 @@ TEST_F(ClusterTest, WorksForAnOrdinaryUser) {
     EXPECT_EQ(value_of(root->url(), "1"), "1") << "root uses the same server, as its owner";
 }
 
+TEST_F(ClusterTest, AnOrdinaryUserIsToldWhyADataDirIsNoGood) {
+    if (::geteuid() != 0) GTEST_SKIP() << "needs a folder of somebody else";
+    fs::create_directory(data_dir());
+    const auto not_writable = start_user({.user = "nobody"});
+    EXPECT_EQ(not_writable->wait(), 1);
+    EXPECT_THAT(not_writable->errors(),
+                HasSubstr("cannot make " + data_dir().string() + "/postgres: Permission denied"));
+
+    fs::permissions(data_dir(), fs::perms{0700});
+    put_below("data_dir/inside");
+    const auto not_enterable = start_user({.user = "nobody"});
+    EXPECT_EQ(not_enterable->wait(), 1);
+    EXPECT_THAT(not_enterable->errors(),
+                HasSubstr("cannot reach data_dir " + data_dir().string() + ": Permission denied"));
+}
+
 TEST_F(ClusterTest, SaysWhichFolderTheServersUserMayNotEnter) {
     if (::geteuid() != 0) GTEST_SKIP() << "only root runs the server as somebody else";
     fs::create_directory(data_dir());
@@ -223,13 +260,13 @@ TEST_F(ClusterTest, SaysWhichFolderTheServersUserMayNotEnter) {
 }
 
 TEST_F(ClusterTest, RefusesTheClusterOfAnotherVersion) {
-    open();
+    have_cluster();
     std::ofstream{data() / "PG_VERSION"} << "14\n";
     EXPECT_THAT(error_of_opening(), HasSubstr("is of PostgreSQL 14, and leadsync runs 15"));
 }
 
 TEST_F(ClusterTest, TellsWhyTheServerDoesNotStart) {
-    open();
+    have_cluster();
     std::ofstream{data() / "postgresql.conf", std::ios::app} << "no_such_setting = 1\n";
     const auto error = error_of_opening();
     EXPECT_THAT(error, HasSubstr("no_such_setting"));
@@ -238,18 +275,19 @@ TEST_F(ClusterTest, TellsWhyTheServerDoesNotStart) {
 }
 
 TEST_F(ClusterTest, TellsWhyADamagedClusterDoesNotStart) {
-    open();
+    have_cluster();
     fs::remove(data() / "global" / "pg_control");
     EXPECT_THAT(error_of_opening(), HasSubstr("pg_control"));
 }
 
 TEST_F(ClusterTest, ItsOwnSettingsGiveWayToTheUsers) {
-    open();
+    have_cluster();
     std::ofstream{data() / "postgresql.conf", std::ios::app} << "max_connections = 33\n";
     EXPECT_EQ(value_of(open()->url(), "current_setting('max_connections')"), "33");
 }
 
 TEST_F(ClusterTest, HandsNoOpenFileToTheServer) {
+    have_cluster();
     const auto secret = data_dir().parent_path() / "secret";
     std::ofstream{secret} << "x";
     const int inheritable = ::open(secret.c_str(), O_RDONLY);
@@ -261,6 +299,7 @@ TEST_F(ClusterTest, HandsNoOpenFileToTheServer) {
 }
 
 TEST_F(ClusterTest, SurvivesACtrlCAtItsUsersTerminal) {
+    have_cluster();
     const auto cluster = open();
     EXPECT_NE(::getsid(find_postmaster(data()).value().process), ::getsid(0));
 }

@@ -474,14 +474,18 @@ TEST_F(TransportTest, NoMoreConnectionsThanAllowedAndPlacesGoInTheOrderOfAsking)
 
 TEST_F(TransportTest, WaitingForAPlaceEndsWithTheTotalTime) {
     options.connections_max = 1;
-    options.read_timeout = 10s;
     options.total_timeout = 50ms;
-    server.plays = {{{}}};
-    const auto first = start(get());
-    const auto second = start(post());
-    wait([&] { return first->done && second->done; });
-    EXPECT_TRUE(first->failure().in_doubt());
-    EXPECT_FALSE(second->failure().in_doubt());
+    server.plays = {{{answer("1")}, Then::close_on_request}};
+    asio::steady_timer never{io, asio::steady_timer::time_point::max()};
+    const Gate closed = [&never] { return never.async_wait(asio::use_awaitable); };
+    EXPECT_EQ(send(get())->value().body, "1");
+    const auto holder = start(get(), closed);  // it waits to be sent once more, and keeps its place
+    const auto failure = send(post())->failure();
+    EXPECT_FALSE(failure.in_doubt());
+    EXPECT_NE(std::string_view{failure.what()}.find("free connection"), std::string_view::npos) << failure.what();
+    EXPECT_FALSE(holder->done);
+    never.cancel();
+    wait([&] { return holder->done; });
 }
 
 TEST_F(TransportTest, ACancelledRequestIsNoFailureAndItsConnectionIsClosed) {

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <future>
+#include <iterator>
 #include <string>
 #include <vector>
 
@@ -26,12 +27,14 @@ constexpr Migration misspelt{2, "misspelt", "CREATE TABLE two (n int);\n\nSELEC 
 
 std::vector<int> versions(const std::vector<Migration>& migrations) {
     std::vector<int> result;
+    result.reserve(migrations.size());
     for (const auto& migration : migrations) result.push_back(migration.version);
     return result;
 }
 
 std::vector<MigrationState> states(const std::vector<MigrationStatus>& status) {
     std::vector<MigrationState> result;
+    result.reserve(status.size());
     for (const auto& row : status) result.push_back(row.state);
     return result;
 }
@@ -123,14 +126,11 @@ TEST_F(MigratorTest, RefusesADatabaseThatIsNewerThanTheProgram) {
 TEST_F(MigratorTest, SeveralAtOnceApplyEachMigrationOnce) {
     const Migration slow{1, "slow", "CREATE TABLE one (n int); SELECT pg_sleep(0.2);"};
     const std::vector<Migration> migrations{slow, second};
-    std::vector<std::future<std::vector<Migration>>> starters;
-    for (int i = 0; i < 4; ++i)
-        starters.push_back(std::async(std::launch::async, [&] {
-            return Migrator{database().url(), migrations}.migrate();
-        }));
-    std::vector<int> applied;
+    std::vector<std::future<std::vector<Migration>>> starters(4);
     for (auto& starter : starters)
-        for (const auto version : versions(starter.get())) applied.push_back(version);
+        starter = std::async(std::launch::async, [&] { return Migrator{database().url(), migrations}.migrate(); });
+    std::vector<int> applied;
+    for (auto& starter : starters) std::ranges::copy(versions(starter.get()), std::back_inserter(applied));
     std::ranges::sort(applied);
     EXPECT_THAT(applied, ElementsAre(1, 2));
 }

@@ -68,13 +68,13 @@ TEST(BadInput, AMissingScopePausesTheWorkspaceVisiblyAndItRecovers) {
     world.backfill_and_drain();
     world.start();
     const auto lead = world.campaign_leads(1).at(0);
-    world.instantly().set_switches({{"scopes", {"leads:read", "workspaces:read"}}});
+    world.instantly().set_switches({{"scopes", nlohmann::json::array({"leads:read", "workspaces:read"})}});
     world.sql("UPDATE crm.leads SET phone = '+1 scoped' WHERE instantly_id = '" + lead + "'");
     EXPECT_TRUE(world.becomes("SELECT state FROM crm.workspaces", "paused"));
     EXPECT_NE(world.value("SELECT state_reason FROM crm.workspaces").find("403"), std::string::npos);
     EXPECT_EQ(world.value("SELECT count(*) FROM crm.leads WHERE sync_status = 'error'"), "0")
         << "the lead is not at fault";
-    world.instantly().set_switches({{"scopes", {"all:all"}}});
+    world.instantly().set_switches({{"scopes", nlohmann::json::array({"all:all"})}});
     EXPECT_TRUE(world.becomes("SELECT sync_status FROM crm.leads WHERE instantly_id = '" + lead + "'", "synced"));
     EXPECT_TRUE(world.becomes("SELECT state FROM crm.workspaces", "following"));
 }

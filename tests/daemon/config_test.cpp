@@ -382,7 +382,7 @@ std::set<std::string> schema_keys(const nlohmann::json& root, nlohmann::json nod
     if (!node.contains("properties")) return keys;
     EXPECT_EQ(node.value("additionalProperties", true), false) << path;
     for (const auto& [name, property] : node["properties"].items()) {
-        const auto key = path.empty() ? name : path + "." + name;
+        const auto key = path.empty() ? name : fmt::format("{}.{}", path, name);
         keys.insert(key);
         keys.merge(schema_keys(root, property, key));
     }

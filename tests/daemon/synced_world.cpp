@@ -1,5 +1,7 @@
 #include "tests/daemon/synced_world.hpp"
 
+#include <cstdlib>
+
 #include <boost/asio/bind_cancellation_slot.hpp>
 #include <boost/asio/co_spawn.hpp>
 #include <boost/asio/post.hpp>
@@ -72,7 +74,7 @@ SyncedWorld::SyncedWorld(const WorldSettings& settings)
       instantly_{server_.port()},
       user_{database_.url()},
       config_{workspace_config(settings, server_.url())} {
-    spdlog::set_level(spdlog::level::err);
+    spdlog::set_level(std::getenv("LEADSYNC_TEST_LOG") == nullptr ? spdlog::level::off : spdlog::level::debug);
     if (!settings.switches.empty()) instantly_.set_switches(settings.switches);
     postgres::Database database{database_.url(), 1};
     database.run_blocking([](pqxx::work& transaction) { postgres::Workspaces::declare(transaction, {"acme"}); });
