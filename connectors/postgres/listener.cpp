@@ -7,6 +7,20 @@
 
 namespace leadsync::postgres {
 
+namespace {
+
+void take_lock(pqxx::nontransaction& session, const std::string& workspace) {
+    try {
+        session.exec_params("SELECT pg_advisory_lock(hashtextextended('leadsync workspace ' || $1, 0))", workspace);
+    } catch (const pqxx::sql_error& error) {
+        if (error.sqlstate() != "55P03") throw;  // lock_not_available
+        throw WorkspaceTaken{"workspace " + workspace +
+                             " is driven by another leadsync on this database; stop that one first"};
+    }
+}
+
+}  // namespace
+
 class Listener::Receiver : public pqxx::notification_receiver {
 public:
     Receiver(pqxx::connection_base& connection, const std::function<void()>& wake)
@@ -27,14 +41,9 @@ void Listener::connect() {
     connection_.reset();
     auto connection = std::make_unique<pqxx::connection>(url_);
     pqxx::nontransaction session{*connection};
-    session.exec("SET application_name = 'leadsync listener'");
-    for (const auto& workspace : workspaces_) {
-        const auto row = session.exec_params1(
-            "SELECT pg_try_advisory_lock(hashtextextended('leadsync workspace ' || $1, 0))", workspace);
-        if (!row[0].as<bool>())
-            throw WorkspaceTaken{"workspace " + workspace
-                                 + " is driven by another leadsync on this database; stop that one first"};
-    }
+    // The server may take a moment to see that an earlier process is gone, and its locks with it.
+    session.exec("SET application_name = 'leadsync listener'; SET lock_timeout = '3s'");
+    for (const auto& workspace : workspaces_) take_lock(session, workspace);
     connection_ = std::move(connection);
 }
 

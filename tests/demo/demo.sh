@@ -37,6 +37,7 @@ finish() {
 trap finish EXIT
 trap 'exit 130' INT TERM
 
+grouped() { printf '%s' "$1" | sed -E ':again; s/^([0-9]+)([0-9]{3})/\1,\2/; t again'; }
 say() { printf '\n\033[1m%s\033[0m\n' "$*"; }
 fail() { echo "demo: $*" >&2; exit 1; }
 
@@ -83,12 +84,9 @@ value() { sql -A -t -c "$1"; }
 until_true 30 "the daemon's start" grep -q 'drives' "$daemon_log"
 echo "running, process $daemon_pid"
 
-control=http://127.0.0.1:$port/control
 # A JSON value by its key; the keys asked for here are plain text and numbers.
 field() { sed -nE "s/.*\"$1\":\"?([^\",}]*)\"?[,}].*/\1/p"; }
-instantly() { node_free_get "$control/leads/$1"; }
-# HTTP by bash itself: the demo needs no curl.
-node_free_get() { http GET "${1#http://127.0.0.1:$port}"; }
+# http METHOD PATH [BODY]: by bash itself, so that the demo needs no curl
 http() {
     local method=$1 path=$2 body=${3:-} line
     exec 3<>"/dev/tcp/127.0.0.1/$port"
@@ -162,7 +160,7 @@ if ! "$build/tests/support/leadsync-compare" --database "$database" --workspace 
 fi
 total=$(value "SELECT count(*) FROM crm.leads")
 echo
-printf "%'d leads, %d changes both ways, local = remote\n" "$total" "$changes"
+printf '%s leads, %d changes both ways, local = remote\n' "$(grouped "$total")" "$changes"
 
 if [ $keep = yes ]; then
     say "Everything is still running. Ctrl-C ends it and removes it."
