@@ -65,7 +65,8 @@ protected:
     std::string value(const std::string& query) {
         pqxx::connection connection{database_.url()};
         pqxx::work transaction{connection};
-        return transaction.exec1(query)[0].as<std::string>("null");
+        const auto rows = transaction.exec(query);
+        return rows.empty() ? "no row" : rows[0][0].as<std::string>("null");
     }
 
     test_support::TemporaryDirectory directory_;
