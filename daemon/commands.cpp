@@ -24,8 +24,12 @@ std::vector<WorkspaceStatus> read_status(const std::string& url, const Config& c
     std::vector<std::string> names;
     for (const auto& workspace : config.workspaces) names.push_back(workspace.name);
     postgres::Database database{url, 1};
-    return database.run_blocking(
-        [&](pqxx::work& transaction) { return postgres::Workspaces::status(transaction, names); });
+    try {
+        return database.run_blocking(
+            [&](pqxx::work& transaction) { return postgres::Workspaces::status(transaction, names); });
+    } catch (const pqxx::undefined_table&) {
+        throw std::runtime_error{"the schema is not there yet: leadsync migrate makes it, and so do run and backfill"};
+    }
 }
 
 bool any_errors(const std::vector<WorkspaceStatus>& all) {
@@ -160,7 +164,6 @@ Exit backfill(const Config& config, const std::vector<std::string>& workspaces, 
 
 Exit status(const Config& config, bool json) {
     const ConfiguredDatabase database{config};
-    prepare_schema(database.url(), config);
     const auto all = read_status(database.url(), config);
     if (json) {
         auto list = nlohmann::json::array();

@@ -1,5 +1,7 @@
 #include "connectors/postgres/catalog.hpp"
 
+#include <spdlog/spdlog.h>
+
 #include "connectors/postgres/binary_array.hpp"
 #include "connectors/postgres/database.hpp"
 
@@ -52,6 +54,11 @@ void replace_catalog(pqxx::work& transaction, Catalog catalog, const std::string
     BinaryArray names{text};
     BinaryArray numbers{int4};
     for (const auto& row : rows) {
+        if (!sync::canonical(sync::Kind::uuid, row.id)) {
+            spdlog::warn("workspace {}: {} \"{}\" has no usable id (\"{}\") and is left out", workspace,
+                         table_of(catalog).name, row.name, row.id);
+            continue;
+        }
         ids.add(row.id);
         data.add(row.data.dump());
         names.add(row.name);

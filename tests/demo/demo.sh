@@ -76,9 +76,7 @@ leadsync backfill
 say "3  leadsync run: from here on both sides follow each other"
 leadsync run >"$daemon_log" 2>&1 &
 daemon_pid=$!
-socket=$folder/data/postgres/socket
-[ -d "$socket" ] || socket=$(find /tmp -maxdepth 1 -type d -name 'leadsync-*' -newer "$folder/port" | head -n 1)
-database="postgresql:///crm?host=$socket&user=leadsync"
+database="postgresql:///crm?host=$folder/data/postgres/socket&user=leadsync"
 sql() { psql -X -q -v ON_ERROR_STOP=1 "$database" "$@"; }
 value() { sql -A -t -c "$1"; }
 until_true 30 "the daemon's start" grep -q 'drives' "$daemon_log"
