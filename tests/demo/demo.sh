@@ -74,7 +74,7 @@ say "2  leadsync backfill: every lead into PostgreSQL (an embedded one)"
 leadsync backfill
 
 say "3  leadsync run: from here on both sides follow each other"
-leadsync run >"$daemon_log" 2>&1 &
+"$build/daemon/leadsync" -c "$folder/leadsync.yaml" run >"$daemon_log" 2>&1 &
 daemon_pid=$!
 database="postgresql:///crm?host=$folder/data/postgres/socket&user=leadsync"
 sql() { psql -X -q -v ON_ERROR_STOP=1 "$database" "$@"; }
