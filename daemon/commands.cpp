@@ -28,7 +28,8 @@ std::vector<WorkspaceStatus> read_status(const std::string& url, const Config& c
         return database.run_blocking(
             [&](pqxx::work& transaction) { return postgres::Workspaces::status(transaction, names); });
     } catch (const pqxx::undefined_table&) {
-        throw std::runtime_error{"the schema is not there yet: leadsync migrate makes it, and so do run and backfill"};
+        throw std::runtime_error{
+            "the schema is not there yet: leadsync migrate makes it, and so do run and backfill"};
     }
 }
 

@@ -110,7 +110,8 @@ void write_bases(pqxx::work& transaction, const std::string& workspace, std::spa
         contents.add(base_to_json(lead.base.content).dump());
         hashes.add_int8(static_cast<std::int64_t>(lead.content_hash));
         updated.add_or_null(lead.local[Field::timestamp_updated]);
-        expected.add_or_null(lead.base.expected.empty() ? sync::Value{} : expectations_to_json(lead.base.expected).dump());
+        expected.add_or_null(lead.base.expected.empty() ? sync::Value{}
+                                                        : expectations_to_json(lead.base.expected).dump());
     }
     execute(transaction, statement, workspace, ids.finish(), instantly_ids.finish(), contents.finish(),
             hashes.finish(), updated.finish(), expected.finish());

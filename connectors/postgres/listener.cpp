@@ -14,8 +14,8 @@ void take_lock(pqxx::nontransaction& session, const std::string& workspace) {
         session.exec_params("SELECT pg_advisory_lock(hashtextextended('leadsync workspace ' || $1, 0))", workspace);
     } catch (const pqxx::sql_error& error) {
         if (error.sqlstate() != "55P03") throw;  // lock_not_available
-        throw WorkspaceTaken{"workspace " + workspace +
-                             " is driven by another leadsync on this database; stop that one first"};
+        throw WorkspaceTaken{"workspace " + workspace
+                             + " is driven by another leadsync on this database; stop that one first"};
     }
 }
 

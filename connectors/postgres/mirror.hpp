@@ -23,11 +23,11 @@ struct MergedLead {
 
 /// What a batch of observations came to.
 struct ObserveResult {
-    std::size_t added = 0;      ///< leads not known before
-    std::size_t adopted = 0;    ///< local rows that turned out to be on Instantly already
-    std::size_t changed = 0;    ///< known leads whose remote content differs from last time
-    std::size_t unchanged = 0;  ///< recognised by their hash, nothing written
-    std::size_t stale = 0;      ///< older than what is known already, not used
+    std::size_t added = 0;           ///< leads not known before
+    std::size_t adopted = 0;         ///< local rows that turned out to be on Instantly already
+    std::size_t changed = 0;         ///< known leads whose remote content differs from last time
+    std::size_t unchanged = 0;       ///< recognised by their hash, nothing written
+    std::size_t stale = 0;           ///< older than what is known already, not used
     std::vector<sync::LeadId> busy;  ///< locked by somebody else, not taken in: to be looked at again
     std::size_t conflicts = 0;
     std::vector<MergedLead> merged;  ///< every known or adopted lead that was merged
@@ -50,7 +50,8 @@ public:
     /// two, the later counts.
     ObserveResult observe(pqxx::work& transaction, std::vector<sync::Observation> observations, Observe how) const;
 
-    /// Queues leads to be looked at again, one that is being queued by an open transaction excepted: that one does it.
+    /// Queues leads to be looked at again, one that is being queued by an open transaction excepted: that one does
+    /// it.
     void look_again(pqxx::work& transaction, const std::vector<sync::LeadId>& ids) const;
 
     /// Writes that are about to leave, by lead: their values are awaited for `patience` from now. Recorded before the

@@ -53,7 +53,8 @@ public:
                const std::string& error);
 
     /// Gives a lead back whose writes had not been stored and were sent once more, due after `delay`.
-    void resent(pqxx::work& transaction, const Claim& claim, std::chrono::milliseconds delay, const std::string& what);
+    void resent(pqxx::work& transaction, const Claim& claim, std::chrono::milliseconds delay,
+                const std::string& what);
 
     /// Gives up on a lead until its next edit. An edit made meanwhile keeps it alive.
     void dead_letter(pqxx::work& transaction, const Claim& claim, const std::string& reason);
