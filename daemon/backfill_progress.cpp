@@ -8,10 +8,12 @@
 namespace leadsync::daemon {
 namespace {
 
-using Clock = std::chrono::steady_clock;
+using SteadyClock = std::chrono::steady_clock;
 using namespace std::chrono_literals;
 
-double seconds_since(Clock::time_point then) { return std::chrono::duration<double>(Clock::now() - then).count(); }
+double seconds_since(SteadyClock::time_point then) {
+    return std::chrono::duration<double>(SteadyClock::now() - then).count();
+}
 
 }  // namespace
 
@@ -39,10 +41,10 @@ void BackfillProgress::update(const std::string& workspace, const SweepProgress&
     auto& sweep = found->second;
     if (first) {
         // The first page of this run is taken for the start: what an earlier run read says nothing of today's rate.
-        sweep.since = Clock::now();
+        sweep.since = SteadyClock::now();
         sweep.leads_before = at.leads;
     }
-    const auto now = Clock::now();
+    const auto now = SteadyClock::now();
     if (!at.complete && now - sweep.told < (terminal_ ? 200ms : 2000ms)) return;
     sweep.told = now;
 

@@ -105,8 +105,9 @@ private:
 
 boost::asio::awaitable<void> check_workspace(const WorkspaceConfig& config, Report& report) {
     const auto executor = co_await boost::asio::this_coro::executor;
-    Pace pace{{config.rate.per_second, config.rate.per_minute, config.rate.share}};
-    instantly::Transport transport{executor, transport_options(config)};
+    SystemClock clock;
+    Pace pace{clock, {config.rate.per_second, config.rate.per_minute, config.rate.share}};
+    instantly::HttpTransport transport{executor, transport_options(config)};
     instantly::Client client{transport, config.api_key.reveal(), [&pace] { return pace.turn(); }};
     try {
         const auto workspace = co_await client.current_workspace();

@@ -2,6 +2,8 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <charconv>
+#include <cmath>
 #include <cstdlib>
 #include <cstring>
 #include <fstream>
@@ -66,7 +68,27 @@ FreshnessConfig read_freshness(const ConfigSection& section) {
 }
 
 std::optional<sync::Rule> read_rule(const ConfigSection& section, std::string_view key) {
-    return section.choice<sync::Rule>(key, {{"local", sync::Rule::local}, {"remote", sync::Rule::remote}});
+    return section.choice<sync::Rule>(key, {{"local", sync::Rule::local},
+                                            {"remote", sync::Rule::remote},
+                                            {"newest", sync::Rule::newest},
+                                            {"manual", sync::Rule::manual}});
+}
+
+/// Text fields, and all custom variables by one name.
+void read_clearable(const ConfigSection& section, sync::ConflictPolicy& conflicts) {
+    for (const auto& name : section.texts("clearable")) {
+        const auto field = sync::field_named(name);
+        if (name == "custom_variables") {
+            conflicts.custom_variables_clearable = true;
+        } else if (field && sync::spec(*field).owner == sync::Owner::both_ways
+                   && sync::spec(*field).kind == sync::Kind::text) {
+            conflicts.clearable.insert(*field);
+        } else {
+            section.problem("clearable",
+                            "must list text fields that go both ways, such as phone or website, or "
+                            "custom_variables; what is no text may be emptied anyway");
+        }
+    }
 }
 
 sync::ConflictPolicy read_conflicts(const ConfigSection& section) {
@@ -75,14 +97,55 @@ sync::ConflictPolicy read_conflicts(const ConfigSection& section) {
     conflicts.custom_variables = read_rule(section, "custom_variables");
     for (const auto& spec : sync::field_table())
         if (const auto rule = read_rule(section, spec.name)) conflicts.fields[spec.field] = *rule;
+    read_clearable(section, conflicts);
     return conflicts;
 }
 
-sync::LocalDeletes read_deletes(const ConfigSection& section) {
-    return section
-        .choice<sync::LocalDeletes>("local",
-                                    {{"push", sync::LocalDeletes::push}, {"ignore", sync::LocalDeletes::ignore}})
-        .value_or(sync::LocalDeletes::ignore);
+sync::DeletePolicy read_deletes(const ConfigSection& section) {
+    sync::DeletePolicy deletes;
+    take(deletes.local, section.choice<sync::LocalDeletes>(
+                            "local", {{"push", sync::LocalDeletes::push}, {"ignore", sync::LocalDeletes::ignore}}));
+    take(deletes.remote, section.choice<sync::RemoteDeletes>("remote", {{"mark", sync::RemoteDeletes::mark},
+                                                                        {"delete", sync::RemoteDeletes::remove},
+                                                                        {"ignore", sync::RemoteDeletes::ignore}}));
+    return deletes;
+}
+
+/// `5%`, a number of leads, or `off`.
+void read_limit(const ConfigSection& section, std::string_view key, sync::GuardLimit& limit) {
+    const auto text = section.text(key);
+    if (!text) return;
+    constexpr std::int64_t leads_max = 100'000'000;
+    std::string_view digits{*text};
+    const bool percent = digits.ends_with('%');
+    if (percent) digits.remove_suffix(1);
+    double number = 0;
+    const auto* end = digits.data() + digits.size();
+    const auto [stop, error] = std::from_chars(digits.data(), end, number, std::chars_format::fixed);
+    const bool whole = percent || (number == std::floor(number) && number <= leads_max);
+    if (*text == "off")
+        limit = {};
+    else if (error != std::errc{} || stop != end || digits.empty() || number < 0 || (percent && number > 100)
+             || !whole)
+        section.problem(key,
+                        "must be a part of the workspace's leads such as 5%, a number of leads such as 1000, or off");
+    else if (percent)
+        limit = {.leads = std::nullopt, .part = number / 100};
+    else
+        limit = {.leads = static_cast<std::int64_t>(number), .part = std::nullopt};
+}
+
+sync::Guard read_guard(const ConfigSection& section) {
+    sync::Guard guard;
+    read_limit(section, "deletes", guard.deletes);
+    read_limit(section, "creates", guard.creates);
+    read_limit(section, "changes", guard.changes);
+    return guard;
+}
+
+std::chrono::hours read_history(const ConfigSection& section, std::chrono::hours otherwise) {
+    const auto keep = section.duration("keep", "1d", "3650d");
+    return keep ? std::chrono::ceil<std::chrono::hours>(*keep) : otherwise;
 }
 
 std::string read_name(const ConfigSection& section) {
@@ -128,7 +191,10 @@ WorkspaceConfig read_workspace(const ConfigSection& section) {
     if (const auto rate = section.section("rate")) workspace.rate = read_rate(*rate);
     if (const auto freshness = section.section("freshness")) workspace.freshness = read_freshness(*freshness);
     if (const auto conflicts = section.section("conflicts")) workspace.conflicts = read_conflicts(*conflicts);
-    if (const auto deletes = section.section("deletes")) workspace.local_deletes = read_deletes(*deletes);
+    if (const auto deletes = section.section("deletes")) workspace.deletes = read_deletes(*deletes);
+    if (const auto guard = section.section("guard")) workspace.guard = read_guard(*guard);
+    if (const auto history = section.section("history"))
+        workspace.history_keep = read_history(*history, workspace.history_keep);
     return workspace;
 }
 

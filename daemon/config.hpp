@@ -11,6 +11,7 @@
 
 #include <fmt/format.h>
 
+#include "sync/guard.hpp"
 #include "sync/policy.hpp"
 
 namespace leadsync::daemon {
@@ -61,7 +62,9 @@ struct WorkspaceConfig {
     RateConfig rate;
     FreshnessConfig freshness;
     sync::ConflictPolicy conflicts;
-    sync::LocalDeletes local_deletes = sync::LocalDeletes::ignore;
+    sync::DeletePolicy deletes;
+    sync::Guard guard;
+    std::chrono::hours history_keep = std::chrono::days{90};
 };
 
 struct Config {

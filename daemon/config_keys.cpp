@@ -32,8 +32,16 @@ std::vector<std::string> all_keys() {
         "workspaces[].conflicts",
         "workspaces[].conflicts.default",
         "workspaces[].conflicts.custom_variables",
+        "workspaces[].conflicts.clearable",
         "workspaces[].deletes",
+        "workspaces[].deletes.remote",
         "workspaces[].deletes.local",
+        "workspaces[].guard",
+        "workspaces[].guard.deletes",
+        "workspaces[].guard.creates",
+        "workspaces[].guard.changes",
+        "workspaces[].history",
+        "workspaces[].history.keep",
     };
     for (const auto& spec : sync::field_table())
         if (spec.owner == sync::Owner::both_ways) keys.push_back("workspaces[].conflicts." + std::string{spec.name});

@@ -103,6 +103,18 @@ std::optional<std::string> ConfigSection::text(std::string_view key) const {
     return std::nullopt;
 }
 
+std::vector<std::string> ConfigSection::texts(std::string_view key) const {
+    std::vector<std::string> result;
+    const auto* entry = find(key);
+    if (entry == nullptr) return result;
+    const bool is_list = entry->value.IsSequence();
+    for (std::size_t i = 0; is_list && i < entry->value.size(); ++i)
+        if (entry->value[i].IsScalar()) result.push_back(entry->value[i].Scalar());
+    if (!is_list || result.size() != entry->value.size())
+        problem(key, "must be a list of texts, such as [phone, website]");
+    return result;
+}
+
 std::optional<int> ConfigSection::integer(std::string_view key, int lowest, int highest) const {
     if (!has(key)) return std::nullopt;
     const auto value = number_text(key);

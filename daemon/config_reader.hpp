@@ -49,6 +49,8 @@ public:
     ConfigSection(ConfigContext& context, const YAML::Node& map, std::string path, std::string pattern);
 
     [[nodiscard]] std::optional<std::string> text(std::string_view key) const;
+    /// A list of texts; empty when the key is absent.
+    [[nodiscard]] std::vector<std::string> texts(std::string_view key) const;
     [[nodiscard]] std::optional<int> integer(std::string_view key, int lowest, int highest) const;
     /// Above 0 and up to 1.
     [[nodiscard]] std::optional<double> share(std::string_view key) const;

@@ -7,7 +7,6 @@
 #include <spdlog/spdlog.h>
 
 #include "connectors/postgres/migrator.hpp"
-#include "connectors/postgres/queue.hpp"
 #include "connectors/postgres/workspaces.hpp"
 #include "daemon/backfill_progress.hpp"
 #include "daemon/persistence.hpp"
@@ -51,6 +50,16 @@ void prepare_schema(const std::string& url, const Config& config) {
         [&](pqxx::work& transaction) { postgres::Workspaces::declare(transaction, names_of(config)); });
 }
 
+DrivenWorkspace::DrivenWorkspace(const asio::any_io_executor& executor, postgres::Database& database, Clock& clock,
+                                 const WorkspaceConfig& config, const SyncOptions& options)
+    : transport_{executor, transport_options(config)},
+      store_{database, config.name},
+      sync_{{transport_, store_, clock, random_dice()}, config, options} {}
+
+void release_all(postgres::Store& store) {
+    store.run_blocking([](store::Transaction& transaction) { transaction.queue.release_all(); });
+}
+
 Daemon::Daemon(const Config& config, SyncOptions options)
     : options_{options},
       configured_{config},
@@ -58,7 +67,8 @@ Daemon::Daemon(const Config& config, SyncOptions options)
       listener_{io_.get_executor(), configured_.url(), names_of(config)} {
     prepare_schema(configured_.url(), config);
     for (const auto& workspace : config.workspaces)
-        workspaces_.push_back(std::make_unique<WorkspaceSync>(io_.get_executor(), database_, workspace, options_));
+        workspaces_.push_back(
+            std::make_unique<DrivenWorkspace>(io_.get_executor(), database_, clock_, workspace, options_));
 }
 
 /// This process drives the workspaces from here on, alone: leases of an earlier one are void.
@@ -68,9 +78,7 @@ void Daemon::start() {
 }
 
 void Daemon::return_what_is_left() {
-    database_.run_blocking([&](pqxx::work& transaction) {
-        for (const auto& workspace : workspaces_) postgres::Queue{workspace->name()}.release_all(transaction);
-    });
+    for (const auto& workspace : workspaces_) release_all(workspace->store());
 }
 
 void Daemon::run() {
@@ -90,7 +98,7 @@ asio::awaitable<void> Daemon::serve() {
     std::vector<asio::awaitable<void>> tasks;
     tasks.push_back(stop_signal());
     tasks.push_back(listen());
-    for (const auto& workspace : workspaces_) tasks.push_back(workspace->run());
+    for (const auto& workspace : workspaces_) tasks.push_back(workspace->sync().run());
     co_await until_first_ends(std::move(tasks));
 }
 
@@ -98,7 +106,7 @@ asio::awaitable<void> Daemon::stop_signal() {
     asio::signal_set signals{co_await asio::this_coro::executor, SIGTERM, SIGINT};
     co_await signals.async_wait(asio::use_awaitable);
     spdlog::info("stopping: finishing what is in hand; once more to hurry");
-    for (const auto& workspace : workspaces_) workspace->stop();
+    for (const auto& workspace : workspaces_) workspace->sync().stop();
     auto hurry = [&]() -> asio::awaitable<void> { co_await signals.async_wait(asio::use_awaitable); };
     std::vector<asio::awaitable<void>> tasks;
     tasks.push_back(finish_what_is_in_hand());
@@ -108,26 +116,27 @@ asio::awaitable<void> Daemon::stop_signal() {
 
 asio::awaitable<void> Daemon::finish_what_is_in_hand() {
     const auto deadline = std::chrono::steady_clock::now() + grace;
-    const auto busy = [](const auto& workspace) { return !workspace->idle(); };
+    const auto busy = [](const auto& workspace) { return !workspace->sync().idle(); };
     while (std::ranges::any_of(workspaces_, busy) && std::chrono::steady_clock::now() < deadline)
-        co_await sleep_for(20ms);
+        co_await clock_.sleep_for(20ms);
 }
 
 asio::awaitable<void> Daemon::listen() {
+    auto dice = random_dice();
     for (int attempt = 1;; ++attempt) {
         try {
             co_await listener_.run([&] {
                 attempt = 1;
-                for (const auto& workspace : workspaces_) workspace->wake();
+                for (const auto& workspace : workspaces_) workspace->sync().wake();
             });
         } catch (const pqxx::failure& error) {
-            spdlog::warn("listening for local edits: {}", failure_of(error).message);
+            spdlog::warn("listening for local edits: {}", postgres::one_line(error));
         }
-        co_await sleep_for(sync::backoff_delay({500ms, 10s}, attempt, draw_jitter()));
+        co_await clock_.sleep_for(sync::backoff_delay({500ms, 10s}, attempt, dice()));
         try {
             listener_.connect();
         } catch (const pqxx::failure& error) {
-            spdlog::warn("listening for local edits: {}", failure_of(error).message);
+            spdlog::warn("listening for local edits: {}", postgres::one_line(error));
         }
     }
 }
@@ -139,8 +148,8 @@ bool Daemon::backfill(const std::vector<std::string>& names, bool drain) {
     auto sweep_all = [&]() -> asio::awaitable<void> {
         std::vector<asio::awaitable<void>> sweeps;
         for (const auto& workspace : workspaces_) {
-            if (!names.empty() && std::ranges::count(names, workspace->name()) == 0) continue;
-            auto* sync = workspace.get();
+            auto* sync = &workspace->sync();
+            if (!names.empty() && std::ranges::count(names, sync->name()) == 0) continue;
             sweeps.push_back(sync->backfill(drain, [&progress, sync](const SweepProgress& at) {
                 progress.update(sync->name(), at, sync->lead_count());
             }));

@@ -7,9 +7,11 @@
 #include <boost/asio/awaitable.hpp>
 #include <boost/asio/io_context.hpp>
 
+#include "connectors/instantly/transport.hpp"
 #include "connectors/postgres/database.hpp"
 #include "connectors/postgres/embedded_cluster.hpp"
 #include "connectors/postgres/listener.hpp"
+#include "connectors/postgres/store.hpp"
 #include "daemon/config.hpp"
 #include "daemon/workspace_sync.hpp"
 
@@ -31,6 +33,24 @@ private:
 
 /// Applies what is pending and makes the config's workspaces known.
 void prepare_schema(const std::string& url, const Config& config);
+
+/// A workspace's connections to both sides, and the sync between them.
+class DrivenWorkspace {
+public:
+    DrivenWorkspace(const boost::asio::any_io_executor& executor, postgres::Database& database, Clock& clock,
+                    const WorkspaceConfig& config, const SyncOptions& options);
+
+    [[nodiscard]] WorkspaceSync& sync() { return sync_; }
+    [[nodiscard]] postgres::Store& store() { return store_; }
+
+private:
+    instantly::HttpTransport transport_;
+    postgres::Store store_;
+    WorkspaceSync sync_;
+};
+
+/// Voids the leases of an earlier process: this one drives the workspace alone.
+void release_all(postgres::Store& store);
 
 /// The whole program: members are built top to bottom and torn down bottom to top.
 class Daemon {
@@ -59,7 +79,8 @@ private:
     ConfiguredDatabase configured_;
     postgres::Database database_;
     boost::asio::io_context io_{1};  // one I/O thread: what it owns needs no lock
-    std::vector<std::unique_ptr<WorkspaceSync>> workspaces_;
+    SystemClock clock_;
+    std::vector<std::unique_ptr<DrivenWorkspace>> workspaces_;
     postgres::Listener listener_;
 };
 

@@ -7,10 +7,11 @@
 #include <boost/asio/awaitable.hpp>
 
 #include "connectors/instantly/client.hpp"
-#include "connectors/postgres/checkpoints.hpp"
-#include "connectors/postgres/database.hpp"
-#include "connectors/postgres/mirror.hpp"
+#include "connectors/store/store.hpp"
+#include "daemon/clock.hpp"
 #include "daemon/config.hpp"
+#include "daemon/deletions.hpp"
+#include "daemon/observation.hpp"
 #include "daemon/persistence.hpp"
 #include "daemon/workspace_state.hpp"
 
@@ -26,8 +27,8 @@ struct SweepProgress {
 /// Reads a workspace: complete sweeps, and new leads in between. Every answer goes through the one merge.
 class Observer {
 public:
-    Observer(instantly::Client& client, postgres::Database& database, const postgres::Mirror& mirror,
-             WorkspaceState& state, Persistence persistence, FreshnessConfig freshness);
+    Observer(instantly::Client& client, store::Store& store, Clock& clock, WorkspaceState& state,
+             Persistence persistence, const WorkspaceConfig& config);
 
     /// The whole workspace in order of id, from the checkpoint where an earlier sweep was stopped. Page and
     /// checkpoint are one transaction.
@@ -47,6 +48,7 @@ public:
     void on_progress(std::function<void(const SweepProgress&)> report) { report_ = std::move(report); }
 
 private:
+    boost::asio::awaitable<void> open_sweep();
     boost::asio::awaitable<void> read_page();
     boost::asio::awaitable<instantly::LeadPage> fetch_page();
     boost::asio::awaitable<void> look_again(std::vector<sync::LeadId> busy);
@@ -56,25 +58,24 @@ private:
     boost::asio::awaitable<std::chrono::milliseconds> until_next_sweep();
 
     instantly::Client& client_;
-    postgres::Database& database_;
-    const postgres::Mirror& mirror_;
+    store::Store& store_;
+    Clock& clock_;
     WorkspaceState& state_;
     Persistence persistence_;
+    std::string workspace_;
     FreshnessConfig freshness_;
-    postgres::Checkpoints checkpoints_;
+    sync::Guard guard_;
+    sync::RemoteDeletes remote_deletes_;
+    ObserveOptions observing_;
+    Deletions deletions_;
     std::function<void(const SweepProgress&)> report_;
 
     // The sweep under way. Read anew from its checkpoint after a failed transaction: what was committed is not known.
-    std::optional<postgres::Checkpoint> at_;
+    std::optional<store::Checkpoint> at_;
+    std::optional<std::int64_t> changes_allowed_;
     bool complete_ = false;
     int page_limit_ = 100;
     int steps_back_ = 0;
 };
-
-/// Observations of one answer, all asked for at the same time.
-std::vector<sync::Observation> observations_of(std::vector<sync::RemoteLead> leads, sync::Instant requested_at);
-
-/// The daemon's own clock.
-sync::Instant now();
 
 }  // namespace leadsync::daemon

@@ -1,29 +1,22 @@
 #include "daemon/pace.hpp"
 
-#include "daemon/tasks.hpp"
-
 namespace leadsync::daemon {
-
-using Clock = std::chrono::steady_clock;
 
 boost::asio::awaitable<void> Pace::turn() {
     for (;;) {
-        const auto slot = windows_.next(Clock::now());
+        const auto slot = windows_.next(clock_.now());
         windows_.spend(slot);
-        if (slot > Clock::now()) {
-            boost::asio::steady_timer timer{co_await boost::asio::this_coro::executor, slot};
-            co_await timer.async_wait(boost::asio::use_awaitable);
-        }
+        if (slot > clock_.now()) co_await clock_.sleep_until(slot);
         // The slot was given out before the server refused: stand in line again.
-        if (Clock::now() >= held_until_ || slot >= held_until_) co_return;
+        if (clock_.now() >= held_until_ || slot >= held_until_) co_return;
     }
 }
 
 void Pace::hold(std::chrono::milliseconds duration) {
-    held_until_ = std::max(held_until_, Clock::now() + duration);
+    held_until_ = std::max(held_until_, clock_.now() + duration);
     windows_.hold_until(held_until_);
 }
 
-std::size_t Pace::spent_in_minute() const { return windows_.spent_in_minute(Clock::now()); }
+std::size_t Pace::spent_in_minute() const { return windows_.spent_in_minute(clock_.now()); }
 
 }  // namespace leadsync::daemon

@@ -2,6 +2,7 @@
 
 #include <boost/asio/awaitable.hpp>
 
+#include "daemon/clock.hpp"
 #include "sync/rate_windows.hpp"
 
 namespace leadsync::daemon {
@@ -9,7 +10,7 @@ namespace leadsync::daemon {
 /// The request limiter of one workspace: every request waits here for its turn, first come, first served.
 class Pace {
 public:
-    explicit Pace(sync::RateWindows windows) : windows_{std::move(windows)} {}
+    Pace(Clock& clock, sync::RateWindows windows) : clock_{clock}, windows_{std::move(windows)} {}
 
     /// Returns when one more request may leave, and counts it.
     boost::asio::awaitable<void> turn();
@@ -20,6 +21,7 @@ public:
     [[nodiscard]] std::size_t spent_in_minute() const;
 
 private:
+    Clock& clock_;
     sync::RateWindows windows_;
     sync::SteadyTime held_until_{};
 };

@@ -16,9 +16,15 @@ namespace leadsync::daemon {
 /// A step that may fail is taken again, with backoff, for as long as it takes or as long as the caller allows.
 class Persistence {
 public:
-    Persistence(std::string workspace, WorkspaceState& state, WorkspaceState::Side side, Pace& pace,
-                std::optional<std::chrono::seconds> patience)
-        : workspace_{std::move(workspace)}, state_{state}, side_{side}, pace_{pace}, patience_{patience} {}
+    Persistence(std::string workspace, Clock& clock, Dice dice, WorkspaceState& state, WorkspaceState::Side side,
+                Pace& pace, std::optional<std::chrono::seconds> patience)
+        : workspace_{std::move(workspace)},
+          clock_{clock},
+          dice_{std::move(dice)},
+          state_{state},
+          side_{side},
+          pace_{pace},
+          patience_{patience} {}
 
     /// Runs `step` until it succeeds. Failures of the API and of the database are logged, shown in the workspace's
     /// state once they last, and waited out. Rethrows when the patience is over, and at once with a finite patience
@@ -27,17 +33,16 @@ public:
 
 private:
     std::string workspace_;
+    Clock& clock_;
+    Dice dice_;
     WorkspaceState& state_;
     WorkspaceState::Side side_;
     Pace& pace_;
     std::optional<std::chrono::seconds> patience_;
 };
 
-/// What a failed database transaction says about the work: it will succeed once the database is back.
-sync::Failure failure_of(const std::exception& error);
-
-/// Uniform in [0, 1).
-double draw_jitter();
+/// What an ApiError or a StoreError says about the work; nothing for any other exception, which is a bug.
+std::optional<sync::Failure> failure_of(const std::exception_ptr& error);
 
 /// How long nothing is sent after a 429 without Retry-After, at the least.
 inline constexpr std::chrono::milliseconds rate_limit_hold{1000};

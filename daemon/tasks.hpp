@@ -7,14 +7,14 @@
 #include <utility>
 #include <vector>
 
-#include <boost/asio/as_tuple.hpp>
 #include <boost/asio/awaitable.hpp>
 #include <boost/asio/co_spawn.hpp>
 #include <boost/asio/deferred.hpp>
 #include <boost/asio/experimental/parallel_group.hpp>
-#include <boost/asio/steady_timer.hpp>
 #include <boost/asio/this_coro.hpp>
 #include <boost/asio/use_awaitable.hpp>
+
+#include "daemon/clock.hpp"
 
 namespace leadsync::daemon {
 
@@ -68,12 +68,6 @@ asio::awaitable<void> for_each_of(std::vector<Item>& items, std::size_t width, S
     co_await all(std::move(workers));
 }
 
-/// On the executor's own clock; ends early only by cancellation.
-inline asio::awaitable<void> sleep_for(std::chrono::milliseconds duration) {
-    asio::steady_timer timer{co_await asio::this_coro::executor, duration};
-    co_await timer.async_wait(asio::use_awaitable);
-}
-
 /// Something happened: wakes one of those who wait, and is remembered when nobody does. On one thread.
 class Signal {
 public:
@@ -82,24 +76,34 @@ public:
             is_set_ = true;
             return;
         }
-        auto* timer = waiting_.front();
+        auto* alarm = waiting_.front();
         waiting_.pop_front();
-        timer->cancel();
+        alarm->ring();
     }
 
     /// Returns when set, at the latest after `longest`; takes the signal.
-    asio::awaitable<void> wait_for(std::chrono::milliseconds longest) {
+    asio::awaitable<void> wait_for(Clock& clock, std::chrono::milliseconds longest) {
         if (std::exchange(is_set_, false)) co_return;
-        asio::steady_timer timer{co_await asio::this_coro::executor, longest};
-        waiting_.push_back(&timer);
-        const auto [error] = co_await timer.async_wait(asio::as_tuple(asio::use_awaitable));
-        std::erase(waiting_, &timer);
-        const auto state = co_await asio::this_coro::cancellation_state;
-        if (state.cancelled() != asio::cancellation_type::none) throw boost::system::system_error{error};
+        const asio::any_io_executor executor = co_await asio::this_coro::executor;
+        Waiting waiting{*this, executor, clock, clock.now() + longest};
+        co_await waiting.alarm.wait();
     }
 
 private:
-    std::deque<asio::steady_timer*> waiting_;
+    struct Waiting {
+        Waiting(Signal& owner, const asio::any_io_executor& executor, Clock& clock, sync::SteadyTime at)
+            : signal{owner}, alarm{executor, clock, at} {
+            signal.waiting_.push_back(&alarm);
+        }
+        ~Waiting() { std::erase(signal.waiting_, &alarm); }
+        Waiting(const Waiting&) = delete;
+        Waiting& operator=(const Waiting&) = delete;
+
+        Signal& signal;
+        Alarm alarm;
+    };
+
+    std::deque<Alarm*> waiting_;
     bool is_set_ = false;
 };
 

@@ -1,9 +1,6 @@
 #include "daemon/workspace_state.hpp"
 
 #include <spdlog/spdlog.h>
-
-#include "connectors/postgres/workspaces.hpp"
-
 namespace leadsync::daemon {
 
 using boost::asio::awaitable;
@@ -34,10 +31,8 @@ awaitable<void> WorkspaceState::report() {
         if (problem) reason = reason ? *reason + "; " + *problem : *problem;
     const auto state = reason ? std::string{"paused"} : phase_;
     try {
-        co_await database_.run([&](pqxx::work& transaction) {
-            postgres::Workspaces::set_state(transaction, workspace_, state, reason);
-        });
-    } catch (const pqxx::failure& error) {
+        co_await store_.run([&](store::Transaction& transaction) { transaction.progress.set_state(state, reason); });
+    } catch (const store::StoreError& error) {
         spdlog::warn("workspace {}: its state ({}) could not be stored: {}", workspace_, state, error.what());
     }
 }

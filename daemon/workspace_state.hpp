@@ -6,7 +6,7 @@
 
 #include <boost/asio/awaitable.hpp>
 
-#include "connectors/postgres/database.hpp"
+#include "connectors/store/store.hpp"
 
 namespace leadsync::daemon {
 
@@ -16,8 +16,7 @@ class WorkspaceState {
 public:
     enum class Side { reading, writing };
 
-    WorkspaceState(postgres::Database& database, std::string workspace)
-        : database_{database}, workspace_{std::move(workspace)} {}
+    WorkspaceState(store::Store& store, std::string workspace) : store_{store}, workspace_{std::move(workspace)} {}
 
     /// `backfilling` or `following`.
     boost::asio::awaitable<void> enter(std::string phase);
@@ -29,7 +28,7 @@ public:
 private:
     boost::asio::awaitable<void> report();
 
-    postgres::Database& database_;
+    store::Store& store_;
     std::string workspace_;
     std::string phase_ = "starting";
     std::array<std::optional<std::string>, 2> problems_;

@@ -3,7 +3,6 @@
 #include <spdlog/spdlog.h>
 
 #include "connectors/instantly/api_error.hpp"
-#include "connectors/postgres/workspaces.hpp"
 #include "daemon/tasks.hpp"
 #include "daemon/version.hpp"
 
@@ -24,17 +23,30 @@ instantly::TransportOptions transport_options(const WorkspaceConfig& config) {
     return {.base_url = config.base_url, .user_agent = user_agent()};
 }
 
-WorkspaceSync::WorkspaceSync(const asio::any_io_executor& executor, postgres::Database& database,
-                             const WorkspaceConfig& config, const SyncOptions& options)
-    : database_{database},
-      pace_{{config.rate.per_second, config.rate.per_minute, config.rate.share}},
-      transport_{executor, transport_options(config)},
-      client_{transport_, config.api_key.reveal(), [this] { return pace_.turn(); }},
-      mirror_{config.name, config.conflicts},
-      state_{database, config.name},
-      persistence_{config.name, state_, WorkspaceState::Side::reading, pace_, options.patience},
-      observer_{client_, database, mirror_, state_, persistence_, config.freshness},
-      pusher_{client_, database, mirror_, state_, pace_, edited_, config.local_deletes, options.timing} {}
+WorkspaceSync::WorkspaceSync(const Surroundings& surroundings, const WorkspaceConfig& config,
+                             const SyncOptions& options)
+    : store_{surroundings.store},
+      clock_{surroundings.clock},
+      name_{config.name},
+      history_keep_{config.history_keep},
+      pace_{clock_, {config.rate.per_second, config.rate.per_minute, config.rate.share}},
+      client_{surroundings.transport, config.api_key.reveal(), [this] { return pace_.turn(); }},
+      state_{store_, config.name},
+      persistence_{config.name, clock_,          surroundings.dice, state_, WorkspaceState::Side::reading,
+                   pace_,       options.patience},
+      observer_{client_, store_, clock_, state_, persistence_, config},
+      pusher_{{.workspace = config.name,
+               .client = client_,
+               .store = store_,
+               .clock = clock_,
+               .dice = surroundings.dice,
+               .state = state_,
+               .pace = pace_,
+               .observing = {.policy = config.conflicts},
+               .deletes = config.deletes,
+               .guard = config.guard,
+               .timing = options.timing},
+              edited_} {}
 
 asio::awaitable<void> WorkspaceSync::run() {
     std::string stopped;
@@ -46,6 +58,7 @@ asio::awaitable<void> WorkspaceSync::run() {
         tasks.push_back(observer_.read_new_leads_forever());
         tasks.push_back(push());
         tasks.push_back(report_requests());
+        tasks.push_back(prune_history());
         co_await all(std::move(tasks));
     } catch (const SwappedKey& error) {
         stopped = error.what();
@@ -54,7 +67,7 @@ asio::awaitable<void> WorkspaceSync::run() {
     spdlog::error("workspace {}: {}", name(), stopped);
     co_await state_.enter("stopped");
     co_await state_.problem(WorkspaceState::Side::reading, stopped);
-    for (;;) co_await sleep_for(1h);
+    for (;;) co_await clock_.sleep_for(1h);
 }
 
 asio::awaitable<void> WorkspaceSync::backfill(bool drain, std::function<void(const SweepProgress&)> report) {
@@ -68,8 +81,8 @@ asio::awaitable<void> WorkspaceSync::backfill(bool drain, std::function<void(con
         spdlog::warn("workspace {}: campaigns, lists and labels: {}", name(), error.what());
     }
     if (catalog_read)
-        lead_count_ = co_await database_.run(
-            [&](pqxx::work& transaction) { return postgres::Workspaces::lead_count(transaction, name()); });
+        lead_count_ =
+            co_await store_.run([](store::Transaction& transaction) { return transaction.progress.lead_count(); });
     co_await observer_.sweep();
     if (drain) co_await pusher_.drain();
 }
@@ -88,9 +101,8 @@ asio::awaitable<void> WorkspaceSync::identify_once() {
                      error.what());
     }
     if (!workspace) co_return;
-    const bool same = co_await database_.run([&](pqxx::work& transaction) {
-        return postgres::Workspaces::pin(transaction, name(), workspace->id, workspace->name);
-    });
+    const bool same = co_await store_.run(
+        [&](store::Transaction& transaction) { return transaction.progress.pin(workspace->id, workspace->name); });
     if (!same)
         throw SwappedKey{"the API key belongs to Instantly workspace \"" + workspace->name + "\" (" + workspace->id +
                          "), not to the one these leads came from; mend the key, or give the other workspace a name "
@@ -100,19 +112,34 @@ asio::awaitable<void> WorkspaceSync::identify_once() {
 asio::awaitable<void> WorkspaceSync::push() {
     co_await pusher_.run();
     pushing_done_ = true;
-    for (;;) co_await sleep_for(1h);
+    for (;;) co_await clock_.sleep_for(1h);
 }
 
 asio::awaitable<void> WorkspaceSync::report_requests() {
-    for (std::size_t told = 0;; co_await sleep_for(5s)) {
+    for (std::size_t told = 0;; co_await clock_.sleep_for(5s)) {
         const auto spent = pace_.spent_in_minute();
         if (spent == told) continue;
         try {
-            co_await database_.run(
-                [&](pqxx::work& transaction) { postgres::Workspaces::report_requests(transaction, name(), spent); });
+            co_await store_.run(
+                [&](store::Transaction& transaction) { transaction.progress.report_requests(spent); });
             told = spent;
-        } catch (const pqxx::failure& error) {
+        } catch (const store::StoreError& error) {
             spdlog::debug("workspace {}: {}", name(), error.what());
+        }
+    }
+}
+
+asio::awaitable<void> WorkspaceSync::prune_history() {
+    constexpr std::int64_t at_once = 10'000;
+    for (;; co_await clock_.sleep_for(1h)) {
+        try {
+            std::int64_t pruned = at_once;
+            while (pruned == at_once)
+                pruned = co_await store_.run([&](store::Transaction& transaction) {
+                    return transaction.progress.prune_history(history_keep_, at_once);
+                });
+        } catch (const store::StoreError& error) {
+            spdlog::warn("workspace {}: old history stays for now: {}", name(), error.what());
         }
     }
 }

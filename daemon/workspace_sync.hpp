@@ -9,8 +9,8 @@
 
 #include "connectors/instantly/client.hpp"
 #include "connectors/instantly/transport.hpp"
-#include "connectors/postgres/database.hpp"
-#include "connectors/postgres/mirror.hpp"
+#include "connectors/store/store.hpp"
+#include "daemon/clock.hpp"
 #include "daemon/config.hpp"
 #include "daemon/observer.hpp"
 #include "daemon/pace.hpp"
@@ -29,11 +29,19 @@ struct SyncOptions {
 /// How a workspace's API is reached.
 instantly::TransportOptions transport_options(const WorkspaceConfig& config);
 
+/// What a workspace is synced with: the way to Instantly, the durable state, time and chance. The simulation has its
+/// own of each.
+struct Surroundings {
+    instantly::Transport& transport;
+    store::Store& store;
+    Clock& clock;
+    Dice dice;
+};
+
 /// One workspace and everything that works for it. Lives on one thread.
 class WorkspaceSync {
 public:
-    WorkspaceSync(const boost::asio::any_io_executor& executor, postgres::Database& database,
-                  const WorkspaceConfig& config, const SyncOptions& options);
+    WorkspaceSync(const Surroundings& surroundings, const WorkspaceConfig& config, const SyncOptions& options);
 
     /// Observes and pushes until cancelled. A key of another workspace than before ends in state `stopped`, with the
     /// other workspaces going on.
@@ -53,7 +61,7 @@ public:
     /// How many leads the workspace holds, where Instantly tells.
     [[nodiscard]] std::optional<std::int64_t> lead_count() const { return lead_count_; }
 
-    [[nodiscard]] const std::string& name() const { return mirror_.workspace(); }
+    [[nodiscard]] const std::string& name() const { return name_; }
 
 private:
     boost::asio::awaitable<void> identify();
@@ -61,11 +69,14 @@ private:
     boost::asio::awaitable<void> push();
     boost::asio::awaitable<void> report_requests();
 
-    postgres::Database& database_;
+    boost::asio::awaitable<void> prune_history();
+
+    store::Store& store_;
+    Clock& clock_;
+    std::string name_;
+    std::chrono::hours history_keep_;
     Pace pace_;
-    instantly::Transport transport_;
     instantly::Client client_;
-    postgres::Mirror mirror_;
     WorkspaceState state_;
     Persistence persistence_;
     Signal edited_;

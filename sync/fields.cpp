@@ -181,7 +181,25 @@ std::optional<std::string> canonical(Kind kind, std::string_view value) {
     return std::nullopt;
 }
 
-std::string_view name_of(Rule rule) { return rule == Rule::local ? "local" : "remote"; }
+std::string_view name_of(Side side) { return side == Side::local ? "local" : "remote"; }
+
+std::string_view name_of(Rule rule) {
+    switch (rule) {
+        case Rule::local:
+            return "local";
+        case Rule::remote:
+            return "remote";
+        case Rule::newest:
+            return "newest";
+        case Rule::manual:
+            return "manual";
+        case Rule::keep_value:
+            return "keep_value";
+        case Rule::flip_flop:
+            return "flip_flop";
+    }
+    return "local";
+}
 
 Rule ConflictPolicy::of(Field field) const {
     const auto found = fields.find(field);

@@ -1,6 +1,9 @@
 #include "sync/lead.hpp"
 
+#include <algorithm>
+#include <array>
 #include <cmath>
+#include <cstdio>
 
 namespace leadsync::sync {
 namespace {
@@ -28,6 +31,31 @@ Value text_of(const nlohmann::json& variable) {
 Value text_of(const CustomVariables& variables, std::string_view key) {
     const auto found = variables.find(key);
     return found == variables.end() ? std::nullopt : text_of(found->second);
+}
+
+std::optional<Instant> instant_of(const Value& timestamp) {
+    using namespace std::chrono;
+    constexpr std::size_t length = 24;  // 2026-01-02T03:04:05.678Z
+    if (!timestamp || timestamp->size() != length) return std::nullopt;
+    const auto number = [&](std::size_t at, std::size_t digits) {
+        int value = 0;
+        for (std::size_t i = at; i < at + digits; ++i) value = value * 10 + ((*timestamp)[i] - '0');
+        return value;
+    };
+    const year_month_day date{year{number(0, 4)}, month{static_cast<unsigned>(number(5, 2))},
+                              day{static_cast<unsigned>(number(8, 2))}};
+    return sys_days{date} + hours{number(11, 2)} + minutes{number(14, 2)} + seconds{number(17, 2)}
+           + milliseconds{number(20, 3)};
+}
+
+std::string first_id_at(Instant instant) {
+    using std::chrono::milliseconds;
+    const auto time = std::chrono::floor<milliseconds>(instant).time_since_epoch().count();
+    std::array<char, 16> hex{};
+    std::snprintf(hex.data(), hex.size(), "%012llx",
+                  static_cast<unsigned long long>(std::max<std::int64_t>(time, 0)));
+    const std::string digits{hex.data()};
+    return digits.substr(0, 8) + "-" + digits.substr(8, 4) + "-7000-8000-000000000000";
 }
 
 bool is_time_ordered(const InstantlyId& id) { return id.text.size() == 36 && id.text[14] == '7'; }

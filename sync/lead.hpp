@@ -36,6 +36,9 @@ Value text_of(const CustomVariables& variables, std::string_view key);
 
 using Instant = std::chrono::sys_time<std::chrono::microseconds>;
 
+/// The instant that a canonical timestamp names; nothing when it is absent.
+std::optional<Instant> instant_of(const Value& timestamp);
+
 /// A lead as Instantly answered it.
 struct RemoteLead {
     InstantlyId id;
@@ -48,11 +51,16 @@ struct RemoteLead {
     std::uint64_t content_hash = 0;
 };
 
-/// An answer of Instantly about one lead, and when the request for it left, by the daemon's own clock.
+/// An answer of Instantly about one lead.
 struct Observation {
     RemoteLead lead;
-    Instant requested_at;
+    Instant requested_at;  ///< when the request left, by the daemon's own clock
+    /// How far Instantly's clock is ahead of the daemon's, by the answer's `Date`; nothing when it did not tell.
+    std::optional<std::chrono::microseconds> clock_ahead{};
 };
+
+/// The first version-7 UUID of a millisecond: ids made since then come after it.
+std::string first_id_at(Instant instant);
 
 /// Whether a UUID says when it was made (version 7). Lead ids since 2025-10-15 do (INSTANTLY.md, Reading leads).
 bool is_time_ordered(const InstantlyId& id);

@@ -7,11 +7,19 @@ namespace {
 
 constexpr std::string_view variable_prefix = "custom_variables.";
 
+bool present(const Value& value) { return value && !value->empty(); }
+
 /// Collects the outcome of one key after the other.
 class Merger {
 public:
-    Merger(const Base& base, const Content& local, const RemoteLead& remote, const ConflictPolicy& policy)
-        : base_{base}, local_{local}, remote_{remote}, policy_{policy}, result_{.local = local} {}
+    Merger(const Base& base, const Content& local, const RemoteLead& remote, const ConflictPolicy& policy,
+           const Circumstances& circumstances)
+        : base_{base},
+          local_{local},
+          remote_{remote},
+          policy_{policy},
+          circumstances_{circumstances},
+          result_{.local = local} {}
 
     MergeResult run() {
         for (const auto& line : field_table()) {
@@ -20,11 +28,27 @@ public:
             else
                 take_observed(line);
         }
+        result_.remote.custom_variables = remote_.content.custom_variables;
         for (const auto& name : variable_names()) merge_variable(name);
         return std::move(result_);
     }
 
 private:
+    /// One key with all that decides about it.
+    struct Question {
+        Key key;
+        Value base, local, remote;
+        Rule rule;
+        bool may_clear;
+        std::optional<Instant> remote_changed_at;
+    };
+
+    /// The key's new base, and whether the row takes the remote value.
+    struct Answer {
+        Value base;
+        bool take_remote = false;
+    };
+
     void take_observed(const FieldSpec& line) {
         const auto& seen = remote_.content[line.field];
         // A row's email identifies it for people; an answer without one does not take it away.
@@ -36,22 +60,33 @@ private:
         const Value& base = base_.content[field];
         const bool readable = !remote_.unreadable.test(index(field));
         const Value& remote = readable ? remote_.content[field] : base;
-        const auto winner = decide(key_of(field), base, local_[field], remote, policy_.of(field));
-        result_.base.content[field] = winner.base;
-        if (winner.take_remote) result_.local[field] = remote;
+        result_.remote[field] = remote;
+        const auto answer = decide({key_of(field), base, local_[field], remote, policy_.of(field),
+                                    policy_.may_clear(field), changed_at(field)});
+        result_.base.content[field] = answer.base;
+        if (answer.take_remote) result_.local[field] = remote;
     }
 
     void merge_variable(const std::string& name) {
         const auto& remote = remote_.content.custom_variables;
-        const auto winner =
-            decide(key_of_variable(name), text_of(base_.content.custom_variables, name),
-                   text_of(local_.custom_variables, name), text_of(remote, name), policy_.of_custom_variables());
-        remember_variable(result_.base.content.custom_variables, name, winner.base);
-        if (!winner.take_remote) return;
+        const auto answer =
+            decide({key_of_variable(name), text_of(base_.content.custom_variables, name),
+                    text_of(local_.custom_variables, name), text_of(remote, name), policy_.of_custom_variables(),
+                    policy_.custom_variables_clearable, instant_of(remote_.content[Field::timestamp_updated])});
+        remember_variable(result_.base.content.custom_variables, name, answer.base);
+        if (!answer.take_remote) return;
         if (const auto found = remote.find(name); found != remote.end())
             result_.local.custom_variables[name] = found->second;
         else
             result_.local.custom_variables.erase(name);
+    }
+
+    /// When Instantly says that the field was changed last: of most fields it tells only of the lead as a whole.
+    [[nodiscard]] std::optional<Instant> changed_at(Field field) const {
+        const auto& content = remote_.content;
+        if (field == Field::lt_interest_status)
+            if (const auto at = instant_of(content[Field::timestamp_last_interest_change])) return at;
+        return instant_of(content[Field::timestamp_updated]);
     }
 
     /// The base keeps a variable with the type it has on a side that holds this very value.
@@ -65,35 +100,131 @@ private:
         variables[name] = *value;
     }
 
-    struct Winner {
-        Value base;
-        bool take_remote = false;
-    };
-
-    Winner decide(const Key& key, const Value& base, const Value& local, const Value& remote, Rule rule) {
+    Answer decide(const Question& question) {
+        const auto& key = question.key;
         std::optional<Value> expected;
         if (const auto out = base_.expected.find(key); out != base_.expected.end()) expected.emplace(out->second);
-        const auto plan = plan_key(base, local, remote, expected, base_.expectations_expired);
+        const auto plan =
+            plan_key(question.base, question.local, question.remote, expected, base_.expectations_expired);
+        keep_flips(key);
         if (plan.still_expected) result_.base.expected[key] = *expected;
         if (plan.write_lost) result_.lost.push_back(key);
+        if (plan.decision == Decision::await) {
+            result_.awaited.push_back(key);
+            return {plan.base};
+        }
+        if (const auto open = circumstances_.open.find(key); open != circumstances_.open.end())
+            return settle(open->second, question, plan);
         switch (plan.decision) {
             case Decision::agreed:
-                return {remote};
-            case Decision::take_remote:
-                return {remote, true};
-            case Decision::push_local:
-                result_.to_push.push_back(key);
-                return {plan.base};
             case Decision::await:
-                result_.awaited.push_back(key);
-                return {plan.base};
+                return {question.remote};
+            case Decision::take_remote:
+                if (keeps_value(question)) return conflict(question, plan, Rule::keep_value, Side::local);
+                return take(question, plan, plan.normalised ? "normalised" : "edit");
+            case Decision::push_local:
+                return push(question, plan);
             case Decision::conflict:
                 break;
         }
-        result_.conflicts.push_back({key, plan.base, local, remote, rule});
-        if (rule == Rule::remote) return {remote, true};
-        result_.to_push.push_back(key);
-        return {remote};
+        if (keeps_value(question) && question.rule != Rule::manual)
+            return conflict(question, plan, Rule::keep_value, Side::local);
+        return conflict(question, plan, question.rule, winner(question));
+    }
+
+    /// A key that waits for a person stays as it is on both sides; with their word it is settled.
+    Answer settle(const OpenConflict& open, const Question& question, const KeyPlan& plan) {
+        using Outcome = ConflictUpdate::Outcome;
+        const auto report = [&](Outcome outcome) {
+            result_.conflict_updates.push_back({open.id, question.local, question.remote, outcome});
+        };
+        if (agree(question.local, question.remote)) {
+            report(Outcome::agreed);
+            return {question.remote};
+        }
+        if (open.resolution == Side::remote) {
+            report(Outcome::settled);
+            result_.base.flips.erase(question.key);
+            result_.changes.push_back({question.key, question.local, question.remote, "resolution"});
+            return {question.remote, true};
+        }
+        if (open.resolution == Side::local) {
+            report(Outcome::settled);
+            result_.base.flips.erase(question.key);
+            result_.to_push.push_back(question.key);
+            return {question.remote};
+        }
+        if (open.local != question.local || open.remote != question.remote) report(Outcome::still_open);
+        result_.parked.push_back(question.key);
+        return {plan.base};
+    }
+
+    [[nodiscard]] static bool keeps_value(const Question& question) {
+        return !question.may_clear && !present(question.remote) && present(question.local);
+    }
+
+    [[nodiscard]] std::optional<Side> winner(const Question& question) const {
+        switch (question.rule) {
+            case Rule::remote:
+                return Side::remote;
+            case Rule::manual:
+            case Rule::flip_flop:
+                return std::nullopt;
+            case Rule::newest: {
+                const auto& here = circumstances_.local_edited_at;
+                const auto& there = question.remote_changed_at;
+                return here && there && *there > *here ? Side::remote : Side::local;
+            }
+            case Rule::local:
+            case Rule::keep_value:
+                break;
+        }
+        return Side::local;
+    }
+
+    Answer conflict(const Question& question, const KeyPlan& plan, Rule rule, std::optional<Side> resolution) {
+        result_.conflicts.push_back({question.key, plan.base, question.local, question.remote, rule, resolution});
+        if (resolution == Side::remote) {
+            result_.changes.push_back({question.key, question.local, question.remote, name_of(rule)});
+            return {question.remote, true};
+        }
+        if (resolution == Side::local) {
+            result_.to_push.push_back(question.key);
+            return {question.remote};
+        }
+        result_.parked.push_back(question.key);
+        return {plan.base};
+    }
+
+    Answer take(const Question& question, const KeyPlan& plan, std::string_view rule) {
+        if (flips_too_often(question.key, Side::remote))
+            return conflict(question, plan, Rule::flip_flop, std::nullopt);
+        result_.changes.push_back({question.key, question.local, question.remote, rule});
+        return {question.remote, true};
+    }
+
+    Answer push(const Question& question, const KeyPlan& plan) {
+        if (flips_too_often(question.key, Side::local))
+            return conflict(question, plan, Rule::flip_flop, std::nullopt);
+        result_.to_push.push_back(question.key);
+        return {plan.base};
+    }
+
+    void keep_flips(const Key& key) {
+        const auto known = base_.flips.find(key);
+        if (known != base_.flips.end() && circumstances_.at - known->second.since < flip_window)
+            result_.base.flips.insert(*known);
+    }
+
+    bool flips_too_often(const Key& key, Side side) {
+        auto [flip, fresh] = result_.base.flips.try_emplace(key, Flip{side, 0, circumstances_.at});
+        if (!fresh && flip->second.last != side) {
+            flip->second.last = side;
+            ++flip->second.count;
+        }
+        if (flip->second.count <= policy_.flips_max) return false;
+        result_.base.flips.erase(flip);
+        return true;
     }
 
     [[nodiscard]] std::set<std::string> variable_names() const {
@@ -103,6 +234,8 @@ private:
             for (const auto& [name, value] : *side) names.insert(name);
         for (const auto& [key, value] : base_.expected)
             if (const auto name = variable_of(key)) names.emplace(*name);
+        for (const auto& [key, conflict] : circumstances_.open)
+            if (const auto name = variable_of(key)) names.emplace(*name);
         return names;
     }
 
@@ -110,6 +243,7 @@ private:
     const Content& local_;
     const RemoteLead& remote_;
     const ConflictPolicy& policy_;
+    const Circumstances& circumstances_;
     MergeResult result_;
 };
 
@@ -144,7 +278,8 @@ KeyPlan plan_key(const Value& base, const Value& local, const Value& remote, con
                  bool expired) {
     KeyPlan plan{.base = base};
     if (expected) {
-        const bool arrived = agree(remote, *expected) || !agree(remote, base);
+        const bool as_sent = agree(remote, *expected);
+        const bool arrived = as_sent || !agree(remote, base);
         if (!arrived && !expired) {
             plan.decision = Decision::await;
             plan.still_expected = true;
@@ -154,6 +289,7 @@ KeyPlan plan_key(const Value& base, const Value& local, const Value& remote, con
             plan.base = *expected;
         else
             plan.write_lost = true;
+        plan.normalised = arrived && !as_sent;
     }
     if (agree(local, remote))
         plan.decision = Decision::agreed;
@@ -166,8 +302,9 @@ KeyPlan plan_key(const Value& base, const Value& local, const Value& remote, con
     return plan;
 }
 
-MergeResult merge(const Base& base, const Content& local, const RemoteLead& remote, const ConflictPolicy& policy) {
-    return Merger{base, local, remote, policy}.run();
+MergeResult merge(const Base& base, const Content& local, const RemoteLead& remote, const ConflictPolicy& policy,
+                  const Circumstances& circumstances) {
+    return Merger{base, local, remote, policy, circumstances}.run();
 }
 
 }  // namespace leadsync::sync

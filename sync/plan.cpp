@@ -15,7 +15,7 @@ bool contains(const std::vector<Key>& keys, Field field) { return std::ranges::c
 /// replaces the map is contradictory (INSTANTLY.md, Writing leads), so every key is sent, and a removed one as "",
 /// which counts as absent under both readings.
 CustomVariables complete_map(const MergeResult& merged) {
-    auto variables = merged.base.content.custom_variables;
+    auto variables = merged.remote.custom_variables;
     for (const auto& key : merged.to_push) {
         const auto name = variable_of(key);
         if (!name) continue;
@@ -41,8 +41,8 @@ std::optional<PatchIntent> plan_patch(const MergeResult& merged) {
 void plan_interest(const MergeResult& merged, Plan& plan) {
     const auto& value = merged.local[Field::lt_interest_status];
     const auto& email = merged.local[Field::email];
-    const auto& campaign = merged.base.content[Field::campaign];
-    const auto& list = merged.base.content[Field::list_id];
+    const auto& campaign = merged.remote[Field::campaign];
+    const auto& list = merged.remote[Field::list_id];
     const auto interest = present(value) ? std::optional{std::stoi(*value)} : std::nullopt;
     const bool scoped = present(email) && (present(campaign) || present(list));
     if (scoped) {
@@ -62,7 +62,7 @@ void plan_interest(const MergeResult& merged, Plan& plan) {
 }
 
 void plan_move(const MergeResult& merged, Plan& plan) {
-    const auto& held = merged.base.content;
+    const auto& held = merged.remote;
     const auto& wanted = merged.local;
     const bool to_campaign = contains(merged.to_push, Field::campaign) && present(wanted[Field::campaign]);
     const bool to_list = contains(merged.to_push, Field::list_id) && present(wanted[Field::list_id]);

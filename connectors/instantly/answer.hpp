@@ -6,6 +6,7 @@
 #include <nlohmann/json.hpp>
 
 #include "connectors/instantly/api_error.hpp"
+#include "connectors/instantly/retry_after.hpp"
 #include "connectors/instantly/transport.hpp"
 
 namespace leadsync::instantly {
@@ -18,6 +19,8 @@ public:
     Answer(std::string step, std::string secret, Reply reply);
 
     [[nodiscard]] int status() const { return reply_.status; }
+    /// The server's clock, as it said.
+    [[nodiscard]] std::optional<std::chrono::sys_seconds> date() const { return parse_http_date(reply_.date); }
 
     /// The body of a 2xx as JSON; throws ApiError for any other status and for what is no JSON.
     [[nodiscard]] nlohmann::json accepted() const;

@@ -175,6 +175,7 @@ LeadPage parse_page(const LeadQuery& query, const Answer& answer) {
         }
     }
     if (!items.empty()) page.next = cursor_of(body, answer);  // an empty page is the last, whatever it says
+    page.answered_at = answer.date();
     PageCheck{query, answer}.check(page);
     return page;
 }

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <chrono>
 #include <cstddef>
 #include <cstdint>
 #include <optional>
@@ -23,6 +24,8 @@ struct LeadPage {
     std::vector<std::string> unusable;
     /// Cursor of the next page: the id of this page's last lead. Nothing after the last page.
     std::optional<std::string> next;
+    /// Instantly's clock when it answered, to the second; nothing where it did not tell.
+    std::optional<std::chrono::sys_seconds> answered_at;
 };
 
 /// What to list. Empty members do not narrow.

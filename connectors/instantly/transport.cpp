@@ -55,7 +55,7 @@ std::unique_ptr<asio::ssl::context> tls_context(const TransportOptions& options)
 
 }  // namespace
 
-struct Transport::Pool {
+struct HttpTransport::Pool {
     /// One who waits for a place; owned by its own coroutine.
     struct Waiter {
         asio::steady_timer timer;
@@ -132,14 +132,15 @@ struct Finally {
 
 }  // namespace
 
-Transport::Transport(asio::any_io_executor executor, TransportOptions options)
+HttpTransport::HttpTransport(asio::any_io_executor executor, TransportOptions options)
     : pool_{std::make_shared<Pool>(std::move(executor), std::move(options))} {}
 
-Transport::~Transport() = default;
+HttpTransport::~HttpTransport() = default;
 
 /// Takes one of the `connections_max` places, in the order of asking. A place granted to one who is cancelled at the
 /// same moment is handed on.
-asio::awaitable<void> Transport::take_place(std::shared_ptr<Pool> pool, const std::string& step, Deadline deadline) {
+asio::awaitable<void> HttpTransport::take_place(std::shared_ptr<Pool> pool, const std::string& step,
+                                                Deadline deadline) {
     if (pool->in_use < pool->options.connections_max) {
         ++pool->in_use;
         co_return;
@@ -163,7 +164,7 @@ asio::awaitable<void> Transport::take_place(std::shared_ptr<Pool> pool, const st
     taken = true;
 }
 
-asio::awaitable<Reply> Transport::send(Request request, Gate before_resend) {
+asio::awaitable<Reply> HttpTransport::send(Request request, Gate before_resend) {
     check(request);
     const auto pool = pool_;
     const auto step = step_of(request);

@@ -43,21 +43,31 @@ struct TransportOptions {
     std::optional<std::string> ca_file;  ///< trusted instead of the system's certificates
 };
 
-/// Keep-alive HTTP/1.1 connections to one origin. TLS 1.2 or newer with verification and SNI; plain HTTP only to
-/// loopback (the constructor throws std::invalid_argument otherwise). Lives on one thread.
+/// How requests reach Instantly.
 class Transport {
 public:
-    Transport(boost::asio::any_io_executor executor, TransportOptions options);
-    ~Transport();
-    Transport(const Transport&) = delete;
-    Transport& operator=(const Transport&) = delete;
+    virtual ~Transport() = default;
+
+    /// Sends one request and reads its whole answer, whatever its status. Throws ApiError when there is none.
+    /// `before_resend` is awaited before a second try, which counts against the rate limit too.
+    virtual boost::asio::awaitable<Reply> send(Request request, Gate before_resend) = 0;
+};
+
+/// Keep-alive HTTP/1.1 connections to one origin. TLS 1.2 or newer with verification and SNI; plain HTTP only to
+/// loopback (the constructor throws std::invalid_argument otherwise). Lives on one thread.
+class HttpTransport final : public Transport {
+public:
+    HttpTransport(boost::asio::any_io_executor executor, TransportOptions options);
+    ~HttpTransport() override;
+    HttpTransport(const HttpTransport&) = delete;
+    HttpTransport& operator=(const HttpTransport&) = delete;
 
     /// Sends one request and reads its whole answer, whatever its status. Throws ApiError when there is none: could
     /// not connect, time-out, connection lost, cut answer, AnswerTooLarge. A request that failed on a kept-alive
     /// connection, closed by the peer before a byte of the answer came, is sent once more on a fresh one only when it
     /// is a GET or `reads_only`, or nothing of it had been written; `before_resend` is awaited first, as the second
     /// try counts against the rate limit too.
-    boost::asio::awaitable<Reply> send(Request request, Gate before_resend = {});
+    boost::asio::awaitable<Reply> send(Request request, Gate before_resend) override;
 
 private:
     struct Pool;

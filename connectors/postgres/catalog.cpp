@@ -1,11 +1,13 @@
-#include "connectors/postgres/catalog.hpp"
-
 #include <spdlog/spdlog.h>
 
 #include "connectors/postgres/binary_array.hpp"
 #include "connectors/postgres/database.hpp"
+#include "connectors/postgres/progress.hpp"
 
 namespace leadsync::postgres {
+
+using store::Catalog;
+
 namespace {
 
 struct Table {
@@ -46,8 +48,7 @@ Statement write_statement(const Table& table) {
 
 }  // namespace
 
-void replace_catalog(pqxx::work& transaction, Catalog catalog, const std::string& workspace,
-                     const std::vector<CatalogRow>& rows) {
+void Progress::replace_catalog(Catalog catalog, const std::vector<store::CatalogRow>& rows) {
     using enum BinaryArray::Element;
     BinaryArray ids{uuid};
     BinaryArray data{jsonb};
@@ -55,7 +56,7 @@ void replace_catalog(pqxx::work& transaction, Catalog catalog, const std::string
     BinaryArray numbers{int4};
     for (const auto& row : rows) {
         if (!sync::canonical(sync::Kind::uuid, row.id)) {
-            spdlog::warn("workspace {}: {} \"{}\" has no usable id (\"{}\") and is left out", workspace,
+            spdlog::warn("workspace {}: {} \"{}\" has no usable id (\"{}\") and is left out", workspace_,
                          table_of(catalog).name, row.name, row.id);
             continue;
         }
@@ -65,10 +66,10 @@ void replace_catalog(pqxx::work& transaction, Catalog catalog, const std::string
         numbers.add_or_null(row.number ? sync::Value{std::to_string(*row.number)} : std::nullopt);
     }
     const auto& table = table_of(catalog);
-    execute(transaction,
+    execute(transaction_,
             {table.forget_name, "DELETE FROM " + table.name + " WHERE workspace = $1 AND id <> ALL ($2::uuid[])"},
-            workspace, ids.finish());
-    execute(transaction, write_statement(table), workspace, ids.finish(), data.finish(), names.finish(),
+            workspace_, ids.finish());
+    execute(transaction_, write_statement(table), workspace_, ids.finish(), data.finish(), names.finish(),
             numbers.finish());
 }
 

@@ -1,6 +1,6 @@
 #include "connectors/postgres/lead_rows.hpp"
 
-#include "connectors/postgres/binary_array.hpp"
+#include "connectors/postgres/arrays.hpp"
 #include "connectors/postgres/database.hpp"
 
 namespace leadsync::postgres {
@@ -8,7 +8,10 @@ namespace {
 
 using sync::Field;
 using sync::FieldSpec;
+using sync::Instant;
 using sync::Kind;
+using sync::KnownLead;
+using sync::LeadRow;
 using sync::Owner;
 using Arrays = std::vector<pqxx::binarystring>;
 
@@ -25,15 +28,15 @@ std::string column_list(std::string_view prefix) {
 
 /// `unnest(...) AS u(...)` over the arrays of `row_arrays`, the first of them being parameter 2.
 std::string unnest_rows() {
-    std::string parameters = "$2::uuid[], $3::uuid[], $4::jsonb[], $5::jsonb[], $6::text[]";
-    int next = 7;
+    std::string parameters = "$2::uuid[], $3::uuid[], $4::jsonb[], $5::jsonb[], $6::text[], $7::text[]";
+    int next = 8;
     for (const auto& line : sync::field_table())
         parameters.append(", $")
             .append(std::to_string(next++))
             .append("::")
             .append(BinaryArray::sql_type_of(line.kind));
-    return "unnest(" + parameters + ") AS u(id, instantly_id, custom_variables, extra, sync_status" + column_list("")
-           + ")";
+    return "unnest(" + parameters + ") AS u(id, instantly_id, custom_variables, extra, sync_status, sync_error"
+           + column_list("") + ")";
 }
 
 Arrays row_arrays(std::span<const LeadRow> leads) {
@@ -43,14 +46,17 @@ Arrays row_arrays(std::span<const LeadRow> leads) {
     BinaryArray variables{jsonb};
     BinaryArray extras{jsonb};
     BinaryArray statuses{text};
+    BinaryArray errors{text};
     for (const auto& lead : leads) {
         ids.add(lead.id.text);
         instantly_ids.add(lead.instantly_id.text);
         variables.add(nlohmann::json(lead.local.custom_variables).dump());
         extras.add(lead.extra.dump());
         statuses.add(name_of(lead.status));
+        errors.add_or_null(lead.error);
     }
-    Arrays arrays{ids.finish(), instantly_ids.finish(), variables.finish(), extras.finish(), statuses.finish()};
+    Arrays arrays{ids.finish(),    instantly_ids.finish(), variables.finish(),
+                  extras.finish(), statuses.finish(),      errors.finish()};
     for (const auto& line : sync::field_table()) {
         BinaryArray column{BinaryArray::element_of(line.kind)};
         for (const auto& lead : leads) column.add_or_null(lead.local[line.field]);
@@ -85,16 +91,49 @@ std::map<sync::Key, sync::Value> expectations_from_json(const nlohmann::json& js
     return expected;
 }
 
+/// {key: [side, count, since in microseconds]}
+sync::Value flips_to_text(const std::map<sync::Key, sync::Flip>& flips) {
+    if (flips.empty()) return std::nullopt;
+    auto json = nlohmann::json::object();
+    for (const auto& [key, flip] : flips)
+        json[key] = {name_of(flip.last), flip.count, flip.since.time_since_epoch().count()};
+    return json.dump();
+}
+
+std::map<sync::Key, sync::Flip> flips_from_json(const nlohmann::json& json) {
+    std::map<sync::Key, sync::Flip> flips;
+    for (const auto& [key, flip] : json.items())
+        flips[key] = {flip.at(0) == name_of(sync::Side::local) ? sync::Side::local : sync::Side::remote,
+                      flip.at(1).get<int>(), Instant{std::chrono::microseconds{flip.at(2).get<std::int64_t>()}}};
+    return flips;
+}
+
+/// [[id, field, local, remote, resolution], …]
+std::map<sync::Key, sync::OpenConflict> conflicts_from_json(const nlohmann::json& json) {
+    const auto value_of = [](const nlohmann::json& value) {
+        return value.is_null() ? sync::Value{} : sync::Value{value.get<std::string>()};
+    };
+    std::map<sync::Key, sync::OpenConflict> open;
+    for (const auto& row : json) {
+        sync::OpenConflict conflict{row.at(0).get<std::int64_t>(), value_of(row.at(2)), value_of(row.at(3)), {}};
+        if (row.at(4) == "local") conflict.resolution = sync::Side::local;
+        if (row.at(4) == "remote") conflict.resolution = sync::Side::remote;
+        open.emplace(row.at(1).get<std::string>(), std::move(conflict));
+    }
+    return open;
+}
+
 void write_bases(pqxx::work& transaction, const std::string& workspace, std::span<const LeadRow> leads) {
     static const Statement statement{"write_bases", R"sql(
-        INSERT INTO sync.base AS b (workspace, lead_id, instantly_id, content, content_hash, remote_updated_at, expected)
-        SELECT $1, u.id, u.instantly_id, u.content, u.content_hash, u.remote_updated_at::timestamptz, u.expected
-        FROM unnest($2::uuid[], $3::uuid[], $4::jsonb[], $5::int8[], $6::text[], $7::jsonb[])
-             AS u(id, instantly_id, content, content_hash, remote_updated_at, expected)
+        INSERT INTO sync.base AS b (workspace, lead_id, instantly_id, content, content_hash, remote_updated_at,
+                                    expected, flips)
+        SELECT $1, u.id, u.instantly_id, u.content, u.content_hash, u.remote_updated_at::timestamptz, u.expected, u.flips
+        FROM unnest($2::uuid[], $3::uuid[], $4::jsonb[], $5::int8[], $6::text[], $7::jsonb[], $8::jsonb[])
+             AS u(id, instantly_id, content, content_hash, remote_updated_at, expected, flips)
         ON CONFLICT (workspace, lead_id) DO UPDATE
             SET instantly_id = excluded.instantly_id, content = excluded.content,
                 content_hash = excluded.content_hash, remote_updated_at = excluded.remote_updated_at,
-                expected = excluded.expected,
+                expected = excluded.expected, flips = excluded.flips, gone_at = NULL,
                 expected_until = CASE WHEN excluded.expected IS NOT NULL THEN b.expected_until END
     )sql"};
     using enum BinaryArray::Element;
@@ -104,6 +143,7 @@ void write_bases(pqxx::work& transaction, const std::string& workspace, std::spa
     BinaryArray hashes{int8};
     BinaryArray updated{text};
     BinaryArray expected{jsonb};
+    BinaryArray flips{jsonb};
     for (const auto& lead : leads) {
         ids.add(lead.id.text);
         instantly_ids.add(lead.instantly_id.text);
@@ -112,9 +152,52 @@ void write_bases(pqxx::work& transaction, const std::string& workspace, std::spa
         updated.add_or_null(lead.local[Field::timestamp_updated]);
         expected.add_or_null(lead.base.expected.empty() ? sync::Value{}
                                                         : expectations_to_json(lead.base.expected).dump());
+        flips.add_or_null(flips_to_text(lead.base.flips));
     }
     execute(transaction, statement, workspace, ids.finish(), instantly_ids.finish(), contents.finish(),
-            hashes.finish(), updated.finish(), expected.finish());
+            hashes.finish(), updated.finish(), expected.finish(), flips.finish());
+}
+
+/// The columns that a row's content is read from, in the order of `content_from`.
+std::string content_columns() {
+    std::string columns = "l.custom_variables::text";
+    for (const auto& line : sync::field_table())
+        if (line.owner != Owner::instantly) columns.append(", l.").append(line.name);
+    return columns;
+}
+
+sync::Content content_from(const pqxx::row& row, int first_column) {
+    sync::Content content;
+    content.custom_variables = nlohmann::json::parse(row[first_column].c_str()).get<sync::CustomVariables>();
+    for (const auto& line : sync::field_table()) {
+        if (line.owner == Owner::instantly) continue;
+        if (const auto value = row[++first_column]; !value.is_null()) content[line.field] = value.c_str();
+    }
+    return content;
+}
+
+Instant instant_from(const pqxx::field& microseconds) {
+    return Instant{std::chrono::microseconds{microseconds.as<std::int64_t>()}};
+}
+
+KnownLead known_lead(const pqxx::row& row, Instant now) {
+    KnownLead lead{.id = {row["lead_id"].c_str()}, .instantly_id = {row["instantly_id"].c_str()}};
+    lead.base.content = base_from_json(nlohmann::json::parse(row["content"].c_str()));
+    if (const auto field = row["expected"]; !field.is_null())
+        lead.base.expected = expectations_from_json(nlohmann::json::parse(field.c_str()));
+    lead.base.expectations_expired = row["expired"].as<bool>();
+    if (const auto field = row["flips"]; !field.is_null())
+        lead.base.flips = flips_from_json(nlohmann::json::parse(field.c_str()));
+    lead.remote_updated_at = row["remote_updated_at"].as<std::string>("");
+    if (const auto field = row["written_at"]; !field.is_null()) lead.written_at = instant_from(field);
+    if (const auto field = row["edited_ago"]; !field.is_null())
+        lead.edited_at = now - std::chrono::microseconds{field.as<std::int64_t>()};
+    if (const auto field = row["conflicts"]; !field.is_null())
+        lead.open = conflicts_from_json(nlohmann::json::parse(field.c_str()));
+    lead.status = sync::sync_status_named(row["sync_status"].c_str());
+    if (const auto field = row["sync_error"]; !field.is_null()) lead.error = field.c_str();
+    lead.local = content_from(row, static_cast<int>(row.column_number("custom_variables")));
+    return lead;
 }
 
 }  // namespace
@@ -128,65 +211,53 @@ nlohmann::json expectations_to_json(const std::map<sync::Key, sync::Value>& expe
     return json;
 }
 
-std::string_view name_of(SyncStatus status) {
-    switch (status) {
-        case SyncStatus::synced:
-            return "synced";
-        case SyncStatus::pending:
-            return "pending";
-        case SyncStatus::verifying:
-            return "verifying";
-    }
-    return "pending";
-}
-
-std::vector<KnownLead> load_and_lock(pqxx::work& transaction, const std::string& workspace,
-                                     const std::vector<sync::InstantlyId>& ids) {
-    static const Statement statement{"load_and_lock", [] {
-                                         std::string columns;
-                                         for (const auto& line : sync::field_table())
-                                             if (line.owner != Owner::instantly)
-                                                 columns.append(", l.").append(line.name);
-                                         return R"sql(
-            SELECT b.lead_id, b.instantly_id, b.content::text, b.expected::text,
-                   coalesce(b.expected_until <= now(), false),
-                   to_char(b.remote_updated_at AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"'),
-                   (extract(epoch FROM b.written_at) * 1000000)::int8, l.custom_variables::text)sql"
-                                                + columns + R"sql(
-            FROM sync.base b
-            JOIN crm.leads l ON l.workspace = b.workspace AND l.id = b.lead_id
-            WHERE b.workspace = $1 AND b.instantly_id = ANY ($2::uuid[]) AND b.deleted_at IS NULL
-            ORDER BY b.lead_id
-            FOR NO KEY UPDATE OF l SKIP LOCKED)sql";
-                                     }()};
-    BinaryArray wanted{BinaryArray::Element::uuid};
-    for (const auto& id : ids) wanted.add(id.text);
+std::vector<KnownLead> load_leads(pqxx::work& transaction, const std::string& workspace,
+                                  const std::vector<sync::InstantlyId>& ids, store::Lock lock, Instant now) {
+    static const std::string query = R"sql(
+        SELECT b.lead_id, b.instantly_id, b.content::text, b.expected::text, b.flips::text,
+               coalesce(b.expected_until <= now(), false) AS expired,
+               to_char(b.remote_updated_at AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"') AS remote_updated_at,
+               (extract(epoch FROM b.written_at) * 1000000)::int8 AS written_at,
+               (SELECT (extract(epoch FROM clock_timestamp() - q.edited_at) * 1000000)::int8 FROM sync.queue q
+                WHERE q.workspace = b.workspace AND q.lead_id = b.lead_id) AS edited_ago,
+               (SELECT jsonb_agg(jsonb_build_array(c.id, c.field, c.local, c.remote, c.resolution))::text
+                FROM crm.conflicts c WHERE c.workspace = b.workspace AND c.lead_id = b.lead_id
+                                       AND c.resolved_at IS NULL) AS conflicts,
+               l.sync_status, l.sync_error, )sql"
+                                     + content_columns() + R"sql(
+        FROM sync.base b
+        JOIN crm.leads l ON l.workspace = b.workspace AND l.id = b.lead_id
+        WHERE b.workspace = $1 AND b.instantly_id = ANY ($2::uuid[]) AND b.deleted_at IS NULL
+        ORDER BY b.lead_id)sql";
+    static const Statement look{"load_leads", query};
+    static const Statement lock_too{"load_and_lock_leads", query + " FOR NO KEY UPDATE OF l SKIP LOCKED"};
 
     std::vector<KnownLead> known;
-    for (const auto& row : execute(transaction, statement, workspace, wanted.finish())) {
-        KnownLead lead{.id = {row[0].c_str()}, .instantly_id = {row[1].c_str()}};
-        lead.base.content = base_from_json(nlohmann::json::parse(row[2].c_str()));
-        if (!row[3].is_null()) lead.base.expected = expectations_from_json(nlohmann::json::parse(row[3].c_str()));
-        lead.base.expectations_expired = row[4].as<bool>();
-        lead.remote_updated_at = row[5].as<std::string>("");
-        lead.written_at = row[6].as<std::int64_t>(0);
-        lead.local.custom_variables = nlohmann::json::parse(row[7].c_str()).get<sync::CustomVariables>();
-        int column = 8;
-        for (const auto& line : sync::field_table()) {
-            if (line.owner == Owner::instantly) continue;
-            if (const auto value = row[column++]; !value.is_null()) lead.local[line.field] = value.c_str();
-        }
-        known.push_back(std::move(lead));
-    }
+    if (ids.empty()) return known;
+    for (const auto& row :
+         execute(transaction, lock == store::Lock::rows ? lock_too : look, workspace, array_of(ids)))
+        known.push_back(known_lead(row, now));
     return known;
+}
+
+std::vector<store::LocalRow> load_rows(pqxx::work& transaction, const std::string& workspace,
+                                       const std::vector<sync::LeadId>& ids) {
+    static const Statement statement{"load_rows", "SELECT l.id, " + content_columns() + R"sql(
+        FROM crm.leads l WHERE l.workspace = $1 AND l.id = ANY ($2::uuid[]) ORDER BY l.id)sql"};
+    std::vector<store::LocalRow> rows;
+    if (ids.empty()) return rows;
+    for (const auto& row : execute(transaction, statement, workspace, array_of(ids)))
+        rows.push_back({{row[0].c_str()}, content_from(row, 1)});
+    return rows;
 }
 
 void insert_leads(pqxx::work& transaction, const std::string& workspace, std::span<const LeadRow> leads) {
     static const Statement statement{
         "insert_leads",
-        "INSERT INTO crm.leads (workspace, id, instantly_id, custom_variables, extra, sync_status, "
+        "INSERT INTO crm.leads (workspace, id, instantly_id, custom_variables, extra, sync_status, sync_error, "
         "synced_at"
-            + column_list("") + ") SELECT $1, u.id, u.instantly_id, u.custom_variables, u.extra, u.sync_status, now()"
+            + column_list("")
+            + ") SELECT $1, u.id, u.instantly_id, u.custom_variables, u.extra, u.sync_status, u.sync_error, now()"
             + column_list("u.") + " FROM " + unnest_rows()};
     if (leads.empty()) return;
     execute(transaction, statement, workspace, pqxx::prepare::make_dynamic_params(row_arrays(leads)));
@@ -203,9 +274,7 @@ void update_leads(pqxx::work& transaction, const std::string& workspace, std::sp
             return R"sql(
             UPDATE crm.leads l
             SET instantly_id = u.instantly_id, custom_variables = u.custom_variables, extra = u.extra,
-                sync_status = CASE WHEN l.sync_status = 'error' AND u.sync_status = 'pending' THEN 'error'
-                                   ELSE u.sync_status END,
-                sync_error = CASE WHEN l.sync_status = 'error' AND u.sync_status = 'pending' THEN l.sync_error END,
+                sync_status = u.sync_status, sync_error = u.sync_error, deleted_at = NULL,
                 synced_at = CASE WHEN u.sync_status = 'synced' THEN now() ELSE l.synced_at END,
                 updated_at = now())sql"
                    + assignments + " FROM " + unnest_rows() + " WHERE l.workspace = $1 AND l.id = u.id";

@@ -1,9 +1,13 @@
 #include "connectors/postgres/queue.hpp"
 
-#include "connectors/postgres/binary_array.hpp"
+#include "connectors/postgres/arrays.hpp"
 #include "connectors/postgres/database.hpp"
 
 namespace leadsync::postgres {
+
+using store::Claim;
+using store::Work;
+
 namespace {
 
 struct ClaimArrays {
@@ -30,14 +34,18 @@ Work work_named(std::string_view name) {
     return name == "remove" ? Work::remove : Work::nothing;
 }
 
+store::Approval approval_named(std::string_view name) {
+    if (name == "approve") return store::Approval::approved;
+    return name == "reject" ? store::Approval::rejected : store::Approval::none;
+}
+
 }  // namespace
 
-std::vector<Claim> Queue::claim(pqxx::work& transaction, int limit, std::chrono::milliseconds lease,
-                                bool creates_too) {
+std::vector<Claim> Queue::claim(int limit, std::chrono::milliseconds lease, bool creates_too) {
     static const Statement statement{"claim", R"sql(
         WITH due AS (
             SELECT q.lead_id FROM sync.queue q
-            WHERE q.workspace = $1 AND q.dead_at IS NULL AND q.due_at <= now()
+            WHERE q.workspace = $1 AND q.dead_at IS NULL AND q.held_at IS NULL AND q.due_at <= now()
               AND (q.lease_until IS NULL OR q.lease_until <= now())
               AND ($4 OR EXISTS (SELECT FROM sync.base b WHERE b.workspace = $1 AND b.lead_id = q.lead_id)
                       OR NOT EXISTS (SELECT FROM crm.leads l WHERE l.workspace = $1 AND l.id = q.lead_id))
@@ -48,33 +56,44 @@ std::vector<Claim> Queue::claim(pqxx::work& transaction, int limit, std::chrono:
             UPDATE sync.queue q
             SET lease_token = nextval('sync.lease_tokens'), lease_until = now() + $3::int8 * interval '1 millisecond'
             FROM due WHERE q.workspace = $1 AND q.lead_id = due.lead_id
-            RETURNING q.lead_id, q.generation, q.lease_token, q.attempts, q.resends
+            RETURNING q.*
         )
-        SELECT leased.lead_id, leased.generation, leased.lease_token, leased.attempts, b.instantly_id,
+        SELECT leased.lead_id, leased.generation, leased.lease_token, leased.attempts, leased.resends,
+               b.instantly_id, b.expected IS NOT NULL AND b.expected_until > now() AS expecting,
                CASE WHEN b.deleted_at IS NOT NULL THEN 'remove'
-                    WHEN l.id IS NULL THEN 'nothing'
+                    WHEN l.id IS NULL AND b.lead_id IS NULL THEN 'nothing'
                     WHEN b.lead_id IS NULL THEN 'create'
-                    ELSE 'reconcile' END,
-               b.expected IS NOT NULL AND b.expected_until > now(), leased.resends
+                    ELSE 'reconcile' END AS work,
+               coalesce(leased.decision, '') AS decision, coalesce(leased.decided, '') AS decided,
+               m.destination_id, d.instantly_id AS merge_destination, m.sent_at IS NOT NULL AS merge_sent
         FROM leased
         LEFT JOIN sync.base b ON b.workspace = $1 AND b.lead_id = leased.lead_id
         LEFT JOIN crm.leads l ON l.workspace = $1 AND l.id = leased.lead_id
+        LEFT JOIN sync.merges m ON m.workspace = $1 AND m.source_id = leased.lead_id
+        LEFT JOIN sync.base d ON d.workspace = $1 AND d.lead_id = m.destination_id AND d.deleted_at IS NULL
+                             AND d.gone_at IS NULL
         ORDER BY leased.lead_id
     )sql"};
     std::vector<Claim> claims;
-    for (const auto& row : execute(transaction, statement, workspace_, limit, lease.count(), creates_too))
-        claims.push_back({.id = {row[0].c_str()},
-                          .instantly_id = {row[4].as<std::string>("")},
-                          .work = work_named(row[5].c_str()),
-                          .generation = row[1].as<std::int64_t>(),
-                          .lease_token = row[2].as<std::int64_t>(),
-                          .attempts = row[3].as<int>(),
-                          .resends = row[7].as<int>(),
-                          .expecting = row[6].as<bool>(false)});
+    for (const auto& row : execute(transaction_, statement, workspace_, limit, lease.count(), creates_too)) {
+        Claim claim{.id = {row["lead_id"].c_str()}, .instantly_id = {row["instantly_id"].as<std::string>("")}};
+        claim.work = work_named(row["work"].c_str());
+        claim.generation = row["generation"].as<std::int64_t>();
+        claim.lease_token = row["lease_token"].as<std::int64_t>();
+        claim.attempts = row["attempts"].as<int>();
+        claim.resends = row["resends"].as<int>();
+        claim.expecting = row["expecting"].as<bool>(false);
+        claim.approval = approval_named(row["decision"].c_str());
+        claim.approval_of = hold_kind_named(row["decided"].c_str());
+        if (!row["destination_id"].is_null()) claim.merge_into = sync::LeadId{row["destination_id"].c_str()};
+        claim.merge_destination = {row["merge_destination"].as<std::string>("")};
+        claim.merge_sent = row["merge_sent"].as<bool>();
+        claims.push_back(std::move(claim));
+    }
     return claims;
 }
 
-void Queue::complete(pqxx::work& transaction, const std::vector<Claim>& claims) {
+void Queue::complete(const std::vector<Claim>& claims) {
     static const Statement finish{"complete", R"sql(
         DELETE FROM sync.queue q
         USING unnest($2::uuid[], $3::int8[], $4::int8[]) AS c(lead_id, generation, token)
@@ -88,11 +107,11 @@ void Queue::complete(pqxx::work& transaction, const std::vector<Claim>& claims) 
     if (claims.empty()) return;
     const auto arrays = arrays_of(claims);
     const auto finished =
-        execute(transaction, finish, workspace_, arrays.ids, arrays.generations, arrays.tokens).affected_rows();
-    if (finished < claims.size()) execute(transaction, release, workspace_, arrays.ids, arrays.tokens);
+        execute(transaction_, finish, workspace_, arrays.ids, arrays.generations, arrays.tokens).affected_rows();
+    if (finished < claims.size()) execute(transaction_, release, workspace_, arrays.ids, arrays.tokens);
 }
 
-void Queue::defer(pqxx::work& transaction, const std::vector<Claim>& claims, std::chrono::milliseconds delay) {
+void Queue::defer(const std::vector<Claim>& claims, std::chrono::milliseconds delay) {
     static const Statement statement{"defer", R"sql(
         UPDATE sync.queue q
         SET lease_token = NULL, lease_until = NULL,
@@ -103,11 +122,10 @@ void Queue::defer(pqxx::work& transaction, const std::vector<Claim>& claims, std
     )sql"};
     if (claims.empty()) return;
     const auto arrays = arrays_of(claims);
-    execute(transaction, statement, workspace_, arrays.ids, arrays.generations, arrays.tokens, delay.count());
+    execute(transaction_, statement, workspace_, arrays.ids, arrays.generations, arrays.tokens, delay.count());
 }
 
-void Queue::retry(pqxx::work& transaction, const Claim& claim, std::chrono::milliseconds delay,
-                  const std::string& error) {
+void Queue::retry(const Claim& claim, std::chrono::milliseconds delay, const std::string& error) {
     static const Statement statement{"retry", R"sql(
         UPDATE sync.queue
         SET lease_token = NULL, lease_until = NULL, last_error = $5,
@@ -115,58 +133,99 @@ void Queue::retry(pqxx::work& transaction, const Claim& claim, std::chrono::mill
             due_at = CASE WHEN generation = $3 THEN now() + $6::int8 * interval '1 millisecond' ELSE now() END
         WHERE workspace = $1 AND lead_id = $2::uuid AND lease_token = $4
     )sql"};
-    execute(transaction, statement, workspace_, claim.id.text, claim.generation, claim.lease_token, error,
+    execute(transaction_, statement, workspace_, claim.id.text, claim.generation, claim.lease_token, error,
             delay.count());
 }
 
-void Queue::resent(pqxx::work& transaction, const Claim& claim, std::chrono::milliseconds delay,
-                   const std::string& what) {
+void Queue::resent(const Claim& claim, std::chrono::milliseconds delay, const std::string& what) {
     static const Statement statement{"resent", R"sql(
         UPDATE sync.queue
         SET lease_token = NULL, lease_until = NULL, last_error = $5, resends = resends + 1,
             due_at = CASE WHEN generation = $3 THEN now() + $6::int8 * interval '1 millisecond' ELSE now() END
         WHERE workspace = $1 AND lead_id = $2::uuid AND lease_token = $4
     )sql"};
-    execute(transaction, statement, workspace_, claim.id.text, claim.generation, claim.lease_token, what,
+    execute(transaction_, statement, workspace_, claim.id.text, claim.generation, claim.lease_token, what,
             delay.count());
 }
 
-void Queue::dead_letter(pqxx::work& transaction, const Claim& claim, const std::string& reason) {
+bool Queue::dead_letter(const Claim& claim, const std::string& reason) {
     static const Statement statement{"dead_letter", R"sql(
         UPDATE sync.queue
         SET lease_token = NULL, lease_until = NULL, last_error = $5, attempts = attempts + 1,
             dead_at = CASE WHEN generation = $3 THEN now() END
         WHERE workspace = $1 AND lead_id = $2::uuid AND lease_token = $4
+        RETURNING dead_at IS NOT NULL
     )sql"};
-    execute(transaction, statement, workspace_, claim.id.text, claim.generation, claim.lease_token, reason);
+    const auto rows =
+        execute(transaction_, statement, workspace_, claim.id.text, claim.generation, claim.lease_token, reason);
+    return !rows.empty() && rows[0][0].as<bool>();
 }
 
-void Queue::release_all(pqxx::work& transaction) {
+void Queue::enqueue(const std::vector<sync::LeadId>& ids) {
+    static const Statement statement{"enqueue", R"sql(
+        INSERT INTO sync.queue AS q (workspace, lead_id)
+        SELECT $1, u.lead_id FROM unnest($2::uuid[]) AS u(lead_id) ORDER BY u.lead_id
+        ON CONFLICT (workspace, lead_id) DO UPDATE SET generation = q.generation + 1
+        WHERE q.dead_at IS NULL
+    )sql"};
+    if (!ids.empty()) execute(transaction_, statement, workspace_, array_of(ids));
+}
+
+void Queue::look_again(const std::vector<sync::LeadId>& ids, std::chrono::milliseconds delay) {
+    static const Statement statement{"look_again", R"sql(
+        INSERT INTO sync.queue (workspace, lead_id, due_at)
+        SELECT $1, u.lead_id, now() + $3::int8 * interval '1 millisecond' FROM unnest($2::uuid[]) AS u(lead_id)
+        ORDER BY u.lead_id
+        ON CONFLICT (workspace, lead_id) DO NOTHING
+    )sql"};
+    if (ids.empty()) return;
+    transaction_.conn().prepare(statement.name, statement.sql);
+    transaction_.exec("SET LOCAL lock_timeout = '100ms'");
+    for (const auto& id : ids) {
+        pqxx::subtransaction attempt{transaction_};
+        try {
+            attempt.exec_prepared(statement.name, workspace_, array_of(std::vector{id}), delay.count());
+            attempt.commit();
+        } catch (const pqxx::sql_error&) {
+            attempt.abort();  // the lock is held by the edit that queues the lead itself
+        }
+    }
+    transaction_.exec("SET LOCAL lock_timeout = '10s'");
+}
+
+void Queue::forget_dead(const std::vector<sync::LeadId>& ids) {
+    static const Statement statement{"forget_dead", R"sql(
+        DELETE FROM sync.queue WHERE workspace = $1 AND lead_id = ANY ($2::uuid[]) AND dead_at IS NOT NULL
+    )sql"};
+    if (!ids.empty()) execute(transaction_, statement, workspace_, array_of(ids));
+}
+
+void Queue::release_all() {
     static const Statement statement{"release_all", R"sql(
         UPDATE sync.queue SET lease_token = NULL, lease_until = NULL
         WHERE workspace = $1 AND lease_token IS NOT NULL
     )sql"};
-    execute(transaction, statement, workspace_);
+    execute(transaction_, statement, workspace_);
 }
 
-std::optional<std::chrono::milliseconds> Queue::next_due(pqxx::work& transaction, bool creates_too) {
+std::optional<std::chrono::milliseconds> Queue::next_due(bool creates_too) {
     static const Statement statement{"next_due", R"sql(
         SELECT ceil(greatest(0, extract(epoch FROM min(greatest(q.due_at, coalesce(q.lease_until, q.due_at))) - now()))
                     * 1000)::int8
         FROM sync.queue q
-        WHERE q.workspace = $1 AND q.dead_at IS NULL
+        WHERE q.workspace = $1 AND q.dead_at IS NULL AND q.held_at IS NULL
           AND ($2 OR EXISTS (SELECT FROM sync.base b WHERE b.workspace = $1 AND b.lead_id = q.lead_id))
     )sql"};
-    const auto row = execute(transaction, statement, workspace_, creates_too)[0];
+    const auto row = execute(transaction_, statement, workspace_, creates_too)[0];
     if (row[0].is_null()) return std::nullopt;
     return std::chrono::milliseconds{row[0].as<std::int64_t>()};
 }
 
-std::int64_t Queue::pending(pqxx::work& transaction) {
+std::int64_t Queue::pending() {
     static const Statement statement{"pending", R"sql(
-        SELECT count(*) FROM sync.queue WHERE workspace = $1 AND dead_at IS NULL
+        SELECT count(*) FROM sync.queue WHERE workspace = $1 AND dead_at IS NULL AND held_at IS NULL
     )sql"};
-    return execute(transaction, statement, workspace_)[0][0].as<std::int64_t>();
+    return execute(transaction_, statement, workspace_)[0][0].as<std::int64_t>();
 }
 
 }  // namespace leadsync::postgres

@@ -33,21 +33,6 @@ public:
     /// Makes the rows of the config's workspaces known to SQL.
     static void declare(pqxx::work& transaction, const std::vector<std::string>& names);
 
-    static void set_state(pqxx::work& transaction, const std::string& name, const std::string& state,
-                          const std::optional<std::string>& reason);
-
-    /// Pins the workspace that the key belongs to. False when another one was pinned before: a swapped key.
-    static bool pin(pqxx::work& transaction, const std::string& name, const std::string& instantly_id,
-                    const std::string& instantly_name);
-
-    static void set_lead_count(pqxx::work& transaction, const std::string& name, std::int64_t leads);
-    static void report_requests(pqxx::work& transaction, const std::string& name, std::size_t last_minute);
-    static void checked_new_leads(pqxx::work& transaction, const std::string& name);
-    static bool is_backfilled(pqxx::work& transaction, const std::string& name);
-    static std::optional<std::int64_t> lead_count(pqxx::work& transaction, const std::string& name);
-    /// Seconds since the last complete sweep began; nothing before the first.
-    static std::optional<double> fresh_seconds_ago(pqxx::work& transaction, const std::string& name);
-
     static std::vector<WorkspaceStatus> status(pqxx::work& transaction, const std::vector<std::string>& names);
 };
 

@@ -159,7 +159,7 @@ private:
 
     asio::io_context io_{1};
     asio::ip::tcp::acceptor acceptor_{io_, {asio::ip::address_v4::loopback(), 0}};
-    Transport transport_{io_.get_executor(), options()};
+    HttpTransport transport_{io_.get_executor(), options()};
 
 protected:
     Client client{transport_, key, [this] { return pass_gate(); }};
@@ -525,7 +525,7 @@ TEST_F(InstantlyClientTest, AKeyThatIsNoneIsRefusedWithoutBeingShown) {
     asio::io_context io;
     TransportOptions plain;
     plain.base_url = "http://localhost";
-    Transport transport{io.get_executor(), plain};
+    HttpTransport transport{io.get_executor(), plain};
     for (const char* broken : {"", "key\n", "two words", "caf\xC3\xA9"}) {
         try {
             const Client refused{transport, broken, {}};

@@ -103,7 +103,7 @@ private:
     asio::io_context io_{1};
 
 protected:
-    Transport transport{io_.get_executor(), options(server)};
+    HttpTransport transport{io_.get_executor(), options(server)};
     Client client{transport, sandbox::WorkspaceSettings{}.api_key, {}};
     Client stranger{transport, "bm9ib2R5cy1rZXk=", {}};
 };

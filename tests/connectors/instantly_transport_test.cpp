@@ -188,15 +188,15 @@ protected:
         server.start();
     }
 
-    Transport& transport() {
-        if (!transport_) transport_ = std::make_unique<Transport>(io.get_executor(), options);
+    HttpTransport& transport() {
+        if (!transport_) transport_ = std::make_unique<HttpTransport>(io.get_executor(), options);
         return *transport_;
     }
 
     std::shared_ptr<Sent> start(Request request, Gate before_resend = {}) {
         return start_on(transport(), std::move(request), std::move(before_resend));
     }
-    std::shared_ptr<Sent> start_on(Transport& on, Request request, Gate before_resend = {}) {
+    std::shared_ptr<Sent> start_on(HttpTransport& on, Request request, Gate before_resend = {}) {
         auto sent = std::make_shared<Sent>();
         asio::co_spawn(
             io, on.send(std::move(request), std::move(before_resend)),
@@ -229,7 +229,7 @@ protected:
     TransportOptions options;
 
 private:
-    std::unique_ptr<Transport> transport_;
+    std::unique_ptr<HttpTransport> transport_;
 };
 
 TEST_F(TransportTest, ARequestNamesItsHostItsAgentAndItsKey) {
@@ -469,7 +469,7 @@ TEST_F(TransportTest, NoMoreConnectionsThanAllowedAndPlacesGoInTheOrderOfAsking)
         server.plays.assign(6, Play{std::vector<std::string>(6, answer("x"))});
         server.connections = 0;
         server.requests.clear();
-        Transport pool{io.get_executor(), options};
+        HttpTransport pool{io.get_executor(), options};
         std::vector<std::shared_ptr<Sent>> all;
         for (int i = 0; i < 6; ++i) all.push_back(start_on(pool, {http::verb::get, "/" + std::to_string(i), {}, {}}));
         wait([&] { return std::ranges::all_of(all, [](const auto& sent) { return sent->done; }); });

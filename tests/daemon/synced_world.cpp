@@ -8,8 +8,8 @@
 #include <gtest/gtest.h>
 #include <spdlog/spdlog.h>
 
-#include "connectors/postgres/queue.hpp"
 #include "connectors/postgres/workspaces.hpp"
+#include "daemon/daemon.hpp"
 #include "daemon/tasks.hpp"
 #include "tests/support/agreement.hpp"
 #include "tests/support/eventually.hpp"
@@ -32,7 +32,8 @@ WorkspaceConfig workspace_config(const WorldSettings& settings, const std::strin
     config.rate = {.per_second = 100, .per_minute = 6000, .share = 1};
     config.freshness = {.new_leads = settings.new_leads, .rest = settings.rest};
     config.conflicts = settings.conflicts;
-    config.local_deletes = settings.local_deletes;
+    config.deletes = settings.deletes;
+    config.guard = settings.guard;
     return config;
 }
 
@@ -53,16 +54,16 @@ SyncOptions options(const WorldSettings& settings) {
 struct SyncedWorld::Running {
     Running(const std::string& url, const WorkspaceConfig& config, const SyncOptions& options)
         : database{url, 3},
-          workspace{io.get_executor(), database, config, options},
+          driven{io.get_executor(), database, clock, config, options},
           listener{io.get_executor(), url, {config.name}} {
         listener.connect();
-        database.run_blocking(
-            [&](pqxx::work& transaction) { postgres::Queue{config.name}.release_all(transaction); });
+        release_all(driven.store());
     }
 
     postgres::Database database;
     boost::asio::io_context io{1};
-    WorkspaceSync workspace;
+    SystemClock clock;
+    DrivenWorkspace driven;
     postgres::Listener listener;
     boost::asio::cancellation_signal cancel;
     std::thread thread;
@@ -100,8 +101,8 @@ void SyncedWorld::start() {
 
 boost::asio::awaitable<void> SyncedWorld::listen_and_run() {
     std::vector<boost::asio::awaitable<void>> tasks;
-    tasks.push_back(running_->workspace.run());
-    tasks.push_back(running_->listener.run([this] { running_->workspace.wake(); }));
+    tasks.push_back(running_->driven.sync().run());
+    tasks.push_back(running_->listener.run([this] { running_->driven.sync().wake(); }));
     co_await until_first_ends(std::move(tasks));
 }
 
@@ -115,7 +116,7 @@ void SyncedWorld::stop() {
 void SyncedWorld::backfill_and_drain() {
     Running once{database_.url(), config_, options(settings_)};
     auto task = [&]() -> boost::asio::awaitable<void> {
-        co_await once.workspace.backfill(true, [](const SweepProgress&) {});
+        co_await once.driven.sync().backfill(true, [](const SweepProgress&) {});
     };
     std::exception_ptr failed;
     boost::asio::co_spawn(once.io, task(), [&](std::exception_ptr error) { failed = error; });

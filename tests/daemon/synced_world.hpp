@@ -24,7 +24,8 @@ struct WorldSettings {
     std::uint32_t leads = 250;
     nlohmann::json switches = nlohmann::json::object();
     sync::ConflictPolicy conflicts;
-    sync::LocalDeletes local_deletes = sync::LocalDeletes::ignore;
+    sync::DeletePolicy deletes;
+    sync::Guard guard{.deletes = {}, .creates = {}, .changes = {}};  ///< nothing is held unless a test asks for it
     std::chrono::milliseconds rest{60'000};     ///< freshness.rest: a test that needs a sweep lowers it
     std::chrono::milliseconds new_leads{100};   ///< freshness.new
     std::chrono::milliseconds patience{5'000};  ///< until a write that does not show is sent again

@@ -91,12 +91,12 @@ TEST(ThreeWayMerge, TheRuleDecidesAConflictAndTheOverruledValueIsKept) {
     const auto local_wins = merge(before, local, seen, {.fallback = Rule::local});
     EXPECT_EQ(local_wins.local[Field::phone], "2");
     EXPECT_TRUE(has(local_wins.to_push, "phone"));
-    EXPECT_EQ(local_wins.conflicts, (std::vector<Conflict>{{"phone", "1", "2", "3", Rule::local}}));
+    EXPECT_EQ(local_wins.conflicts, (std::vector<Conflict>{{"phone", "1", "2", "3", Rule::local, Side::local}}));
 
     const auto remote_wins = merge(before, local, seen, {.fields = {{Field::phone, Rule::remote}}});
     EXPECT_EQ(remote_wins.local[Field::phone], "3");
     EXPECT_TRUE(remote_wins.to_push.empty());
-    EXPECT_EQ(remote_wins.conflicts, (std::vector<Conflict>{{"phone", "1", "2", "3", Rule::remote}}));
+    EXPECT_EQ(remote_wins.conflicts, (std::vector<Conflict>{{"phone", "1", "2", "3", Rule::remote, Side::remote}}));
 }
 
 TEST(ThreeWayMerge, AConflictIsToldOnce) {

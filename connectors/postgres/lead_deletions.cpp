@@ -1,0 +1,142 @@
+#include "connectors/postgres/arrays.hpp"
+#include "connectors/postgres/database.hpp"
+#include "connectors/postgres/leads.hpp"
+
+namespace leadsync::postgres {
+
+using sync::InstantlyId;
+using sync::LeadId;
+
+namespace {
+
+constexpr auto first_id = "00000000-0000-0000-0000-000000000000";
+constexpr auto last_id = "ffffffff-ffff-ffff-ffff-ffffffffffff";
+
+}  // namespace
+
+void Leads::note_absent(const std::optional<std::string>& after, const std::optional<std::string>& last,
+                        const std::vector<InstantlyId>& present, sync::Instant requested_at) {
+    // Read off the index of ids: a page in which nothing is missing writes nothing.
+    static const Statement statement{"note_absent", R"sql(
+        INSERT INTO sync.absent (workspace, lead_id, instantly_id)
+        SELECT $1, b.lead_id, b.instantly_id FROM sync.base b
+        WHERE b.workspace = $1 AND b.instantly_id > $2::uuid AND b.instantly_id <= $3::uuid
+          AND b.instantly_id <> ALL ($4::uuid[])
+          AND b.deleted_at IS NULL AND b.gone_at IS NULL
+          AND (b.written_at IS NULL OR b.written_at < to_timestamp($5::float8))
+        ON CONFLICT (workspace, lead_id) DO NOTHING
+    )sql"};
+    execute(transaction_, statement, workspace_, after.value_or(first_id), last.value_or(last_id), array_of(present),
+            epoch_seconds(requested_at));
+}
+
+std::vector<std::pair<LeadId, InstantlyId>> Leads::absent(int limit) {
+    static const Statement statement{"absent", R"sql(
+        SELECT lead_id, instantly_id FROM sync.absent
+        WHERE workspace = $1 AND confirmed_at IS NULL ORDER BY lead_id LIMIT $2
+    )sql"};
+    std::vector<std::pair<LeadId, InstantlyId>> noted;
+    for (const auto& row : execute(transaction_, statement, workspace_, limit))
+        noted.emplace_back(LeadId{row[0].c_str()}, InstantlyId{row[1].c_str()});
+    return noted;
+}
+
+void Leads::looked_into(const std::vector<LeadId>& ids, const std::unordered_set<std::string>& confirmed) {
+    static const Statement confirm{"confirm_absent", R"sql(
+        UPDATE sync.absent SET confirmed_at = now() WHERE workspace = $1 AND lead_id = ANY ($2::uuid[])
+    )sql"};
+    static const Statement forget{"forget_absent", R"sql(
+        DELETE FROM sync.absent WHERE workspace = $1 AND lead_id = ANY ($2::uuid[])
+    )sql"};
+    std::vector<LeadId> gone;
+    std::vector<LeadId> there;
+    for (const auto& id : ids) (confirmed.contains(id.text) ? gone : there).push_back(id);
+    if (!gone.empty()) execute(transaction_, confirm, workspace_, array_of(gone));
+    if (!there.empty()) execute(transaction_, forget, workspace_, array_of(there));
+}
+
+std::vector<LeadId> Leads::confirmed_absent() {
+    static const Statement statement{"confirmed_absent", R"sql(
+        SELECT a.lead_id FROM sync.absent a WHERE a.workspace = $1 AND a.confirmed_at IS NOT NULL ORDER BY a.lead_id
+    )sql"};
+    std::vector<LeadId> ids;
+    for (const auto& row : execute(transaction_, statement, workspace_)) ids.push_back({row[0].c_str()});
+    return ids;
+}
+
+void Leads::mark_gone(const std::vector<LeadId>& ids, sync::RemoteDeletes policy) {
+    static const Statement statement{"mark_gone", R"sql(
+        WITH gone AS (
+            SELECT l.id, l.email,
+                   l.sync_status IN ('pending', 'held', 'conflict')
+                   OR EXISTS (SELECT FROM sync.queue q WHERE q.workspace = l.workspace AND q.lead_id = l.id
+                              AND q.edited_at IS NOT NULL) AS unsent
+            FROM crm.leads l WHERE l.workspace = $1 AND l.id = ANY ($2::uuid[])
+            ORDER BY l.id FOR UPDATE
+        ), told AS (
+            INSERT INTO crm.history (workspace, lead_id, old, side, rule, request)
+            SELECT $1, id, email, 'remote', 'deleted', 'GET /leads/{id}: 404' FROM gone
+        ), removed AS (
+            DELETE FROM crm.leads l USING gone
+            WHERE $3 = 'remove' AND l.workspace = $1 AND l.id = gone.id AND NOT gone.unsent
+        ), parked AS (
+            UPDATE crm.leads l
+            SET sync_status = CASE WHEN gone.unsent THEN 'error' ELSE 'deleted' END,
+                sync_error = CASE WHEN gone.unsent THEN 'deleted on Instantly before this edit was sent: to have it '
+                    || 'there again, insert it as a new lead; otherwise delete this row' END,
+                deleted_at = now(), updated_at = now()
+            FROM gone WHERE l.workspace = $1 AND l.id = gone.id AND (gone.unsent OR $3 = 'mark')
+        ), bases AS (
+            DELETE FROM sync.base b USING gone
+            WHERE $3 = 'remove' AND b.workspace = $1 AND b.lead_id = gone.id AND NOT gone.unsent
+        ), given_up AS (
+            UPDATE sync.queue q
+            SET dead_at = now(), lease_token = NULL, lease_until = NULL, held_at = NULL, decision = NULL,
+                last_error = 'deleted on Instantly'
+            FROM gone WHERE q.workspace = $1 AND q.lead_id = gone.id AND gone.unsent
+        ), finished AS (
+            DELETE FROM sync.queue q USING gone WHERE q.workspace = $1 AND q.lead_id = gone.id AND NOT gone.unsent
+        ), undecided AS (
+            DELETE FROM crm.held h USING gone
+            WHERE h.workspace = $1 AND h.lead_id = gone.id AND h.decision IS NULL
+        )
+        DELETE FROM sync.absent a WHERE a.workspace = $1 AND a.lead_id = ANY ($2::uuid[])
+    )sql"};
+    static const Statement remember{"remember_gone", R"sql(
+        UPDATE sync.base SET gone_at = now(), content_hash = 0, expected = NULL, expected_until = NULL
+        WHERE workspace = $1 AND lead_id = ANY ($2::uuid[])
+    )sql"};
+    if (ids.empty()) return;
+    const char* name = policy == sync::RemoteDeletes::mark     ? "mark"
+                       : policy == sync::RemoteDeletes::remove ? "remove"
+                                                               : "ignore";
+    execute(transaction_, statement, workspace_, array_of(ids), name);
+    execute(transaction_, remember, workspace_, array_of(ids));
+}
+
+void Leads::bring_back(const std::vector<LeadId>& ids) {
+    static const Statement statement{"bring_back", R"sql(
+        UPDATE sync.base SET deleted_at = NULL, content_hash = 0
+        WHERE workspace = $1 AND lead_id = ANY ($2::uuid[])
+    )sql"};
+    if (!ids.empty()) execute(transaction_, statement, workspace_, array_of(ids));
+}
+
+void Leads::keep_gone(const std::vector<LeadId>& ids) {
+    static const Statement keep{"keep_gone", R"sql(
+        UPDATE crm.leads SET sync_status = 'error', sync_error = 'gone on Instantly; its deletion here was rejected'
+        WHERE workspace = $1 AND id = ANY ($2::uuid[])
+    )sql"};
+    static const Statement remember{"remember_kept", R"sql(
+        UPDATE sync.base SET gone_at = now(), content_hash = 0, expected = NULL, expected_until = NULL
+        WHERE workspace = $1 AND lead_id = ANY ($2::uuid[])
+    )sql"};
+    static const Statement forget{"forget_kept", R"sql(
+        DELETE FROM sync.absent WHERE workspace = $1 AND lead_id = ANY ($2::uuid[])
+    )sql"};
+    if (ids.empty()) return;
+    for (const auto* statement : {&keep, &remember, &forget})
+        execute(transaction_, *statement, workspace_, array_of(ids));
+}
+
+}  // namespace leadsync::postgres

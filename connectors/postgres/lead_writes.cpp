@@ -1,0 +1,139 @@
+#include "connectors/postgres/arrays.hpp"
+#include "connectors/postgres/database.hpp"
+#include "connectors/postgres/lead_rows.hpp"
+#include "connectors/postgres/leads.hpp"
+
+namespace leadsync::postgres {
+
+using sync::LeadId;
+using enum BinaryArray::Element;
+
+std::string epoch_seconds(sync::Instant instant) {
+    const auto count = instant.time_since_epoch().count();
+    auto fraction = std::to_string(1'000'000 + count % 1'000'000);
+    return std::to_string(count / 1'000'000) + "." + fraction.substr(1);
+}
+
+void Leads::expect(const store::Writes& writes, std::chrono::milliseconds patience) {
+    static const Statement mark{"mark_verifying", R"sql(
+        UPDATE crm.leads SET sync_status = 'verifying', sync_error = NULL
+        WHERE workspace = $1 AND id = ANY ($2::uuid[]) AND sync_status IN ('pending', 'held')
+    )sql"};
+    static const Statement statement{"expect", R"sql(
+        UPDATE sync.base b
+        SET expected = coalesce(b.expected, '{}') || u.expected,
+            expected_until = now() + $4::int8 * interval '1 millisecond'
+        FROM unnest($2::uuid[], $3::jsonb[]) AS u(lead_id, expected)
+        WHERE b.workspace = $1 AND b.lead_id = u.lead_id
+    )sql"};
+    if (writes.empty()) return;
+    BinaryArray ids{uuid};
+    BinaryArray expected{jsonb};
+    for (const auto& [id, values] : writes) {
+        ids.add(id.text);
+        expected.add(expectations_to_json(values).dump());
+    }
+    execute(transaction_, mark, workspace_, ids.finish());
+    execute(transaction_, statement, workspace_, ids.finish(), expected.finish(), patience.count());
+}
+
+void Leads::expect_no_more(const LeadId& id, const std::vector<sync::Key>& keys) {
+    static const Statement statement{"expect_no_more", R"sql(
+        UPDATE sync.base SET expected = nullif(expected - $3::text[], '{}')
+        WHERE workspace = $1 AND lead_id = $2::uuid
+    )sql"};
+    if (!keys.empty()) execute(transaction_, statement, workspace_, id.text, array_of(keys));
+}
+
+void Leads::wrote(const std::vector<LeadId>& ids, sync::Instant written_at) {
+    static const Statement statement{"wrote", R"sql(
+        UPDATE sync.base SET written_at = to_timestamp($3::float8)
+        WHERE workspace = $1 AND lead_id = ANY ($2::uuid[])
+    )sql"};
+    if (!ids.empty()) execute(transaction_, statement, workspace_, array_of(ids), epoch_seconds(written_at));
+}
+
+void Leads::created(const std::vector<store::Creation>& creations, std::chrono::milliseconds patience,
+                    sync::Instant written_at) {
+    // A page that was faster has made a row of its own for the new lead: it gives way to the one the lead was made
+    // of.
+    static const Statement forget_twins{"forget_twins", R"sql(
+        WITH twins AS (
+            DELETE FROM sync.base b USING unnest($2::uuid[], $3::uuid[]) AS u(id, instantly_id)
+            WHERE b.workspace = $1 AND b.instantly_id = u.instantly_id AND b.lead_id <> u.id
+            RETURNING b.lead_id
+        )
+        DELETE FROM crm.leads l USING twins WHERE l.workspace = $1 AND l.id = twins.lead_id
+    )sql"};
+    static const Statement name_rows{"name_rows", R"sql(
+        UPDATE crm.leads l SET instantly_id = u.instantly_id, sync_status = 'verifying', sync_error = NULL
+        FROM unnest($2::uuid[], $3::uuid[]) AS u(id, instantly_id)
+        WHERE l.workspace = $1 AND l.id = u.id
+    )sql"};
+    // A page that was faster and adopted the row has told what Instantly holds: that stands.
+    static const Statement make_bases{"make_bases", R"sql(
+        INSERT INTO sync.base (workspace, lead_id, instantly_id, content, content_hash, expected, expected_until,
+                               written_at, deleted_at)
+        SELECT $1, u.id, u.instantly_id, '{}', 0, u.expected, now() + $5::int8 * interval '1 millisecond',
+               to_timestamp($6::float8),
+               CASE WHEN NOT EXISTS (SELECT FROM crm.leads l WHERE l.workspace = $1 AND l.id = u.id) THEN now() END
+        FROM unnest($2::uuid[], $3::uuid[], $4::jsonb[]) AS u(id, instantly_id, expected)
+        ON CONFLICT (workspace, lead_id) DO NOTHING
+    )sql"};
+    if (creations.empty()) return;
+    BinaryArray ids{uuid};
+    BinaryArray instantly_ids{uuid};
+    BinaryArray expected{jsonb};
+    for (const auto& creation : creations) {
+        ids.add(creation.id.text);
+        instantly_ids.add(creation.instantly_id.text);
+        expected.add(expectations_to_json(creation.sent).dump());
+    }
+    execute(transaction_, forget_twins, workspace_, ids.finish(), instantly_ids.finish());
+    execute(transaction_, name_rows, workspace_, ids.finish(), instantly_ids.finish());
+    execute(transaction_, make_bases, workspace_, ids.finish(), instantly_ids.finish(), expected.finish(),
+            patience.count(), epoch_seconds(written_at));
+}
+
+void Leads::set_status(const std::vector<LeadId>& ids, sync::SyncStatus status, const sync::Value& error) {
+    static const Statement statement{"set_status", R"sql(
+        UPDATE crm.leads SET sync_status = $3, sync_error = $4 WHERE workspace = $1 AND id = ANY ($2::uuid[])
+    )sql"};
+    if (ids.empty()) return;
+    const std::string name{sync::name_of(status)};
+    if (error)
+        execute(transaction_, statement, workspace_, array_of(ids), name, *error);
+    else
+        execute(transaction_, statement, workspace_, array_of(ids), name, nullptr);
+}
+
+void Leads::note_create(const std::vector<LeadId>& ids, sync::Instant at) {
+    // The first attempt counts: a lead made by it is not older.
+    static const Statement statement{"note_create", R"sql(
+        INSERT INTO sync.creates (workspace, lead_id, attempted_at)
+        SELECT $1, u.id, to_timestamp($3::float8) FROM unnest($2::uuid[]) AS u(id)
+        ON CONFLICT (workspace, lead_id) DO NOTHING
+    )sql"};
+    if (!ids.empty()) execute(transaction_, statement, workspace_, array_of(ids), epoch_seconds(at));
+}
+
+std::map<LeadId, sync::Instant> Leads::noted_creates(const std::vector<LeadId>& ids) {
+    static const Statement statement{"noted_creates", R"sql(
+        SELECT lead_id, (extract(epoch FROM attempted_at) * 1000000)::int8
+        FROM sync.creates WHERE workspace = $1 AND lead_id = ANY ($2::uuid[])
+    )sql"};
+    std::map<LeadId, sync::Instant> noted;
+    if (ids.empty()) return noted;
+    for (const auto& row : execute(transaction_, statement, workspace_, array_of(ids)))
+        noted.emplace(LeadId{row[0].c_str()}, sync::Instant{std::chrono::microseconds{row[1].as<std::int64_t>()}});
+    return noted;
+}
+
+void Leads::forget_create(const std::vector<LeadId>& ids) {
+    static const Statement statement{"forget_create", R"sql(
+        DELETE FROM sync.creates WHERE workspace = $1 AND lead_id = ANY ($2::uuid[])
+    )sql"};
+    if (!ids.empty()) execute(transaction_, statement, workspace_, array_of(ids));
+}
+
+}  // namespace leadsync::postgres

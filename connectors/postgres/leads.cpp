@@ -1,0 +1,133 @@
+#include "connectors/postgres/leads.hpp"
+
+#include "connectors/postgres/arrays.hpp"
+#include "connectors/postgres/database.hpp"
+#include "connectors/postgres/lead_rows.hpp"
+
+namespace leadsync::postgres {
+
+using sync::InstantlyId;
+using sync::LeadId;
+
+std::unordered_map<std::string, store::Held> Leads::look_up(const std::vector<InstantlyId>& ids) {
+    static const Statement statement{"look_up", R"sql(
+        SELECT instantly_id, content_hash, lead_id, expected IS NOT NULL, deleted_at IS NOT NULL, gone_at IS NOT NULL
+        FROM sync.base WHERE workspace = $1 AND instantly_id = ANY ($2::uuid[])
+    )sql"};
+    std::unordered_map<std::string, store::Held> held;
+    if (ids.empty()) return held;
+    for (const auto& row : execute(transaction_, statement, workspace_, array_of(ids)))
+        held.emplace(row[0].c_str(), store::Held{static_cast<std::uint64_t>(row[1].as<std::int64_t>()),
+                                                 {row[2].c_str()},
+                                                 row[3].as<bool>(),
+                                                 row[4].as<bool>(),
+                                                 row[5].as<bool>()});
+    return held;
+}
+
+std::vector<sync::KnownLead> Leads::load(const std::vector<InstantlyId>& ids, store::Lock lock, sync::Instant now) {
+    return load_leads(transaction_, workspace_, ids, lock, now);
+}
+
+std::unordered_set<std::string> Leads::existing(const std::vector<LeadId>& ids) {
+    static const Statement statement{"existing", R"sql(
+        SELECT id FROM crm.leads WHERE workspace = $1 AND id = ANY ($2::uuid[])
+    )sql"};
+    std::unordered_set<std::string> found;
+    if (ids.empty()) return found;
+    for (const auto& row : execute(transaction_, statement, workspace_, array_of(ids))) found.insert(row[0].c_str());
+    return found;
+}
+
+std::unordered_map<std::string, store::LocalRow> Leads::adoptable(const std::vector<store::Identity>& leads) {
+    // An email found is checked again: lower() of the index and of a user's collation need not be the same.
+    static const Statement statement{"adoptable", R"sql(
+        SELECT u.instantly_id, l.id
+        FROM unnest($2::uuid[], $3::text[], $4::uuid[], $5::uuid[]) AS u(instantly_id, email, campaign, list_id)
+        JOIN crm.leads l ON l.workspace = $1 AND l.instantly_id IS NULL AND lower(l.email) = lower(u.email)
+                        AND (l.campaign = u.campaign OR (l.campaign IS NULL AND l.list_id = u.list_id))
+        ORDER BY l.id
+        FOR NO KEY UPDATE OF l
+    )sql"};
+    if (leads.empty()) return {};
+    BinaryArray ids{BinaryArray::Element::uuid};
+    BinaryArray emails{BinaryArray::Element::text};
+    BinaryArray campaigns{BinaryArray::Element::uuid};
+    BinaryArray lists{BinaryArray::Element::uuid};
+    for (const auto& lead : leads) {
+        ids.add(lead.instantly_id.text);
+        emails.add_or_null(lead.email);
+        campaigns.add_or_null(lead.campaign);
+        lists.add_or_null(lead.list);
+    }
+    std::unordered_map<std::string, std::string> lead_of_row;
+    std::unordered_set<std::string> taken;
+    std::vector<LeadId> wanted;
+    for (const auto& row : execute(transaction_, statement, workspace_, ids.finish(), emails.finish(),
+                                   campaigns.finish(), lists.finish())) {
+        if (lead_of_row.contains(row[1].c_str()) || !taken.insert(row[0].c_str()).second) continue;
+        lead_of_row.emplace(row[1].c_str(), row[0].c_str());
+        wanted.push_back({row[1].c_str()});
+    }
+    std::unordered_map<std::string, store::LocalRow> found;
+    for (auto& row : rows(wanted)) {
+        auto lead = lead_of_row.at(row.id.text);
+        found.emplace(std::move(lead), std::move(row));
+    }
+    return found;
+}
+
+std::vector<store::LocalRow> Leads::rows(const std::vector<LeadId>& ids) {
+    return load_rows(transaction_, workspace_, ids);
+}
+
+std::vector<LeadId> Leads::with_emails(const std::vector<std::string>& emails) {
+    static const Statement statement{"with_emails", R"sql(
+        SELECT l.id FROM unnest($2::text[]) AS u(email)
+        JOIN crm.leads l ON l.workspace = $1 AND lower(l.email) = lower(u.email)
+        WHERE l.instantly_id IS NOT NULL AND l.deleted_at IS NULL
+        ORDER BY l.id
+    )sql"};
+    std::vector<LeadId> ids;
+    if (emails.empty()) return ids;
+    for (const auto& row : execute(transaction_, statement, workspace_, array_of(emails)))
+        ids.push_back({row[0].c_str()});
+    return ids;
+}
+
+void Leads::insert(std::span<const sync::LeadRow> leads) { insert_leads(transaction_, workspace_, leads); }
+
+void Leads::update(std::span<const sync::LeadRow> leads) { update_leads(transaction_, workspace_, leads); }
+
+std::optional<InstantlyId> Leads::newest_time_ordered() {
+    // Ids from the far future of the version-7 clock are random old ones: a year ahead leaves those few behind.
+    static const Statement statement{"newest_time_ordered", R"sql(
+        SELECT instantly_id FROM sync.base
+        WHERE workspace = $1 AND substr(instantly_id::text, 15, 1) = '7'
+          AND instantly_id < (lpad(to_hex((extract(epoch FROM now() + interval '1 year') * 1000)::int8), 12, '0')
+                              || '70008000000000000000')::uuid
+        ORDER BY instantly_id DESC LIMIT 1
+    )sql"};
+    const auto rows = execute(transaction_, statement, workspace_);
+    if (rows.empty()) return std::nullopt;
+    return InstantlyId{rows[0][0].c_str()};
+}
+
+std::optional<std::string> Leads::id_before(const std::string& id) {
+    static const Statement statement{"id_before", R"sql(
+        SELECT instantly_id FROM sync.base WHERE workspace = $1 AND instantly_id < $2::uuid
+        ORDER BY instantly_id DESC LIMIT 1
+    )sql"};
+    const auto rows = execute(transaction_, statement, workspace_, id);
+    if (rows.empty()) return std::nullopt;
+    return rows[0][0].as<std::string>();
+}
+
+std::int64_t Leads::count() {
+    static const Statement statement{"count_leads", R"sql(
+        SELECT count(*) FROM sync.base WHERE workspace = $1 AND deleted_at IS NULL AND gone_at IS NULL
+    )sql"};
+    return execute(transaction_, statement, workspace_)[0][0].as<std::int64_t>();
+}
+
+}  // namespace leadsync::postgres

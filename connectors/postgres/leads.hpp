@@ -1,0 +1,65 @@
+#pragma once
+
+#include <string>
+
+#include <pqxx/pqxx>
+
+#include "connectors/store/leads.hpp"
+
+namespace leadsync::postgres {
+
+/// `crm.leads`, `sync.base` and what is recorded about them, as SQL: set-based, a fixed number of statements whatever
+/// the number of leads.
+class Leads final : public store::Leads {
+public:
+    Leads(pqxx::work& transaction, const std::string& workspace) : transaction_{transaction}, workspace_{workspace} {}
+
+    // leads.cpp
+    std::unordered_map<std::string, store::Held> look_up(const std::vector<sync::InstantlyId>& ids) override;
+    std::vector<sync::KnownLead> load(const std::vector<sync::InstantlyId>& ids, store::Lock lock,
+                                      sync::Instant now) override;
+    std::unordered_set<std::string> existing(const std::vector<sync::LeadId>& ids) override;
+    std::unordered_map<std::string, store::LocalRow> adoptable(const std::vector<store::Identity>& leads) override;
+    std::vector<store::LocalRow> rows(const std::vector<sync::LeadId>& ids) override;
+    std::vector<sync::LeadId> with_emails(const std::vector<std::string>& emails) override;
+    void insert(std::span<const sync::LeadRow> leads) override;
+    void update(std::span<const sync::LeadRow> leads) override;
+    std::optional<sync::InstantlyId> newest_time_ordered() override;
+    std::optional<std::string> id_before(const std::string& id) override;
+    std::int64_t count() override;
+
+    // lead_records.cpp
+    void add_conflicts(const std::vector<std::pair<sync::LeadId, sync::Conflict>>& conflicts) override;
+    void update_conflicts(const std::vector<sync::ConflictUpdate>& updates) override;
+    void add_history(const std::vector<store::HistoryEntry>& entries) override;
+
+    // lead_writes.cpp
+    void expect(const store::Writes& writes, std::chrono::milliseconds patience) override;
+    void expect_no_more(const sync::LeadId& id, const std::vector<sync::Key>& keys) override;
+    void wrote(const std::vector<sync::LeadId>& ids, sync::Instant written_at) override;
+    void created(const std::vector<store::Creation>& creations, std::chrono::milliseconds patience,
+                 sync::Instant written_at) override;
+    void set_status(const std::vector<sync::LeadId>& ids, sync::SyncStatus status, const sync::Value& error) override;
+    void note_create(const std::vector<sync::LeadId>& ids, sync::Instant at) override;
+    std::map<sync::LeadId, sync::Instant> noted_creates(const std::vector<sync::LeadId>& ids) override;
+    void forget_create(const std::vector<sync::LeadId>& ids) override;
+
+    // lead_deletions.cpp
+    void note_absent(const std::optional<std::string>& after, const std::optional<std::string>& last,
+                     const std::vector<sync::InstantlyId>& present, sync::Instant requested_at) override;
+    std::vector<std::pair<sync::LeadId, sync::InstantlyId>> absent(int limit) override;
+    void looked_into(const std::vector<sync::LeadId>& ids, const std::unordered_set<std::string>& confirmed) override;
+    std::vector<sync::LeadId> confirmed_absent() override;
+    void mark_gone(const std::vector<sync::LeadId>& ids, sync::RemoteDeletes policy) override;
+    void bring_back(const std::vector<sync::LeadId>& ids) override;
+    void keep_gone(const std::vector<sync::LeadId>& ids) override;
+
+private:
+    pqxx::work& transaction_;
+    const std::string& workspace_;
+};
+
+/// An instant as `to_timestamp($n::float8)` takes it.
+std::string epoch_seconds(sync::Instant instant);
+
+}  // namespace leadsync::postgres

@@ -1,0 +1,36 @@
+#pragma once
+
+#include <string>
+
+#include <pqxx/pqxx>
+
+#include "connectors/store/progress.hpp"
+
+namespace leadsync::postgres {
+
+/// `sync.checkpoints`, `crm.workspaces` and the catalogues as SQL.
+class Progress final : public store::Progress {
+public:
+    Progress(pqxx::work& transaction, const std::string& workspace)
+        : transaction_{transaction}, workspace_{workspace} {}
+
+    store::Checkpoint open_sweep() override;
+    void advance_sweep(const std::string& cursor, std::int64_t leads, std::int64_t changed) override;
+    void finish_sweep() override;
+    bool is_backfilled() override;
+    std::optional<std::chrono::milliseconds> fresh_ago() override;
+    void checked_new_leads() override;
+    void set_state(const std::string& state, const std::optional<std::string>& reason) override;
+    bool pin(const std::string& instantly_id, const std::string& instantly_name) override;
+    void set_lead_count(std::int64_t leads) override;
+    std::optional<std::int64_t> lead_count() override;
+    void report_requests(std::size_t last_minute) override;
+    void replace_catalog(store::Catalog catalog, const std::vector<store::CatalogRow>& rows) override;  // catalog.cpp
+    std::int64_t prune_history(std::chrono::hours keep, std::int64_t limit) override;
+
+private:
+    pqxx::work& transaction_;
+    const std::string& workspace_;
+};
+
+}  // namespace leadsync::postgres

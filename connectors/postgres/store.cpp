@@ -1,0 +1,41 @@
+#include "connectors/postgres/store.hpp"
+
+#include "connectors/postgres/leads.hpp"
+#include "connectors/postgres/progress.hpp"
+#include "connectors/postgres/queue.hpp"
+
+namespace leadsync::postgres {
+namespace {
+
+void run_in(pqxx::work& transaction, const std::string& workspace,
+            const std::function<void(store::Transaction&)>& step) {
+    Leads leads{transaction, workspace};
+    Queue queue{transaction, workspace};
+    Progress progress{transaction, workspace};
+    store::Transaction all{leads, queue, progress};
+    step(all);
+}
+
+}  // namespace
+
+std::string one_line(const std::exception& error) {
+    std::string message = error.what();
+    while (message.ends_with('\n')) message.pop_back();
+    for (auto& c : message)
+        if (c == '\n') c = ' ';
+    return "PostgreSQL: " + message;
+}
+
+void Store::run_blocking(const std::function<void(store::Transaction&)>& step) {
+    database_.run_blocking([&](pqxx::work& transaction) { run_in(transaction, workspace_, step); });
+}
+
+boost::asio::awaitable<void> Store::transact(std::function<void(store::Transaction&)> step) {
+    try {
+        co_await database_.run([&](pqxx::work& transaction) { run_in(transaction, workspace_, step); });
+    } catch (const pqxx::failure& error) {
+        throw store::StoreError{one_line(error)};
+    }
+}
+
+}  // namespace leadsync::postgres

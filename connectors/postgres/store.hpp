@@ -1,0 +1,29 @@
+#pragma once
+
+#include <string>
+
+#include "connectors/postgres/database.hpp"
+#include "connectors/store/store.hpp"
+
+namespace leadsync::postgres {
+
+/// One workspace's tables in PostgreSQL.
+class Store final : public store::Store {
+public:
+    Store(Database& database, std::string workspace) : database_{database}, workspace_{std::move(workspace)} {}
+
+    /// The same as run, blocking: for what runs before or without the event loop. Throws pqxx::failure.
+    void run_blocking(const std::function<void(store::Transaction&)>& step);
+
+protected:
+    boost::asio::awaitable<void> transact(std::function<void(store::Transaction&)> step) override;
+
+private:
+    Database& database_;
+    std::string workspace_;
+};
+
+/// An exception of PostgreSQL as one line.
+std::string one_line(const std::exception& error);
+
+}  // namespace leadsync::postgres

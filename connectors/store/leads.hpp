@@ -1,0 +1,141 @@
+#pragma once
+
+#include <chrono>
+#include <map>
+#include <set>
+#include <span>
+#include <string>
+#include <unordered_map>
+#include <unordered_set>
+#include <vector>
+
+#include "sync/observe.hpp"
+
+namespace leadsync::store {
+
+/// What is held of a lead, told by its id on Instantly without locking anything.
+struct Held {
+    std::uint64_t content_hash = 0;
+    sync::LeadId id;
+    bool expecting = false;  ///< a write of ours is out
+    bool tombstone = false;  ///< the row was deleted here: the lead is not brought back by a page that shows it
+    bool gone = false;       ///< was taken for deleted on Instantly
+};
+
+/// By what a local row without a lead is told to be a remote lead (DESIGN §4, Identity).
+struct Identity {
+    sync::InstantlyId instantly_id;
+    sync::Value email;
+    sync::Value campaign;
+    sync::Value list;
+};
+
+/// A row of `crm.leads` that Instantly has no lead for.
+struct LocalRow {
+    sync::LeadId id;
+    sync::Content content;
+};
+
+/// A row tied to the lead that Instantly made of it.
+struct Creation {
+    sync::LeadId id;
+    sync::InstantlyId instantly_id;
+    std::map<sync::Key, sync::Value> sent;
+};
+
+/// One line of `crm.history`. `key` is empty where the lead as a whole is meant (created, deleted, …).
+struct HistoryEntry {
+    sync::LeadId lead;
+    sync::Key key;
+    sync::Value before;
+    sync::Value after;
+    sync::Side side = sync::Side::remote;  ///< whose value came to stand
+    std::string rule;                      ///< why, in a word
+    std::string request;                   ///< the call that carried it, or told of it
+};
+
+/// Whether rows are locked until the transaction ends. Locked by somebody else: left out, not waited for.
+enum class Lock { none, rows };
+
+using Writes = std::map<sync::LeadId, std::map<sync::Key, sync::Value>>;
+
+/// The leads of one workspace, rows and bases, within a transaction. Every function takes the whole batch.
+class Leads {
+public:
+    virtual ~Leads() = default;
+
+    virtual std::unordered_map<std::string, Held> look_up(const std::vector<sync::InstantlyId>& ids) = 0;
+
+    /// Leads that have a row and a base, in order of our id; tombstones are left out. `now` is the daemon's clock, in
+    /// which `edited_at` is told.
+    virtual std::vector<sync::KnownLead> load(const std::vector<sync::InstantlyId>& ids, Lock lock,
+                                              sync::Instant now) = 0;
+
+    /// Which of these have a row.
+    virtual std::unordered_set<std::string> existing(const std::vector<sync::LeadId>& ids) = 0;
+
+    /// Rows without a lead, by the remote lead that they are; locked. A row at most once, a lead at most once.
+    virtual std::unordered_map<std::string, LocalRow> adoptable(const std::vector<Identity>& leads) = 0;
+
+    virtual std::vector<LocalRow> rows(const std::vector<sync::LeadId>& ids) = 0;
+
+    /// Rows of every lead with one of these emails that Instantly has.
+    virtual std::vector<sync::LeadId> with_emails(const std::vector<std::string>& emails) = 0;
+
+    virtual void insert(std::span<const sync::LeadRow> leads) = 0;
+    /// The base included, which is made where there is none. A lead that was gone is back.
+    virtual void update(std::span<const sync::LeadRow> leads) = 0;
+
+    virtual void add_conflicts(const std::vector<std::pair<sync::LeadId, sync::Conflict>>& conflicts) = 0;
+    virtual void update_conflicts(const std::vector<sync::ConflictUpdate>& updates) = 0;
+    virtual void add_history(const std::vector<HistoryEntry>& entries) = 0;
+
+    /// Writes that are about to leave: their values are awaited for `patience` from now. Recorded before the request,
+    /// so that one whose answer is lost is awaited too.
+    virtual void expect(const Writes& writes, std::chrono::milliseconds patience) = 0;
+    /// These were refused: nothing is awaited of them any more.
+    virtual void expect_no_more(const sync::LeadId& id, const std::vector<sync::Key>& keys) = 0;
+    /// Our calls for these leads have ended: answers asked for before `written_at` (daemon's clock) are stale.
+    virtual void wrote(const std::vector<sync::LeadId>& ids, sync::Instant written_at) = 0;
+    /// Ties rows to the leads made of them. A row deleted meanwhile becomes a tombstone.
+    virtual void created(const std::vector<Creation>& creations, std::chrono::milliseconds patience,
+                         sync::Instant written_at) = 0;
+
+    virtual void set_status(const std::vector<sync::LeadId>& ids, sync::SyncStatus status,
+                            const sync::Value& error) = 0;
+
+    /// A create by `POST /leads`, which is not safe to repeat, is about to leave: noted until its outcome is known.
+    virtual void note_create(const std::vector<sync::LeadId>& ids, sync::Instant at) = 0;
+    virtual std::map<sync::LeadId, sync::Instant> noted_creates(const std::vector<sync::LeadId>& ids) = 0;
+    virtual void forget_create(const std::vector<sync::LeadId>& ids) = 0;
+
+    /// The newest id that says when it was made; nothing when there is none. New leads come after it.
+    virtual std::optional<sync::InstantlyId> newest_time_ordered() = 0;
+    /// The last known id before `id`: a cursor in place of one that the server refuses. Nothing: `id` was the first.
+    virtual std::optional<std::string> id_before(const std::string& id) = 0;
+    /// Leads that are neither deleted here nor gone on Instantly.
+    virtual std::int64_t count() = 0;
+
+    // --- deletions on Instantly: evidence first (DESIGN §5) ---
+
+    /// Notes the leads whose id lies behind `after` and up to `last` (nothing: to the end) and is not among
+    /// `present`, unless written since `requested_at`: the sweep did not find them.
+    virtual void note_absent(const std::optional<std::string>& after, const std::optional<std::string>& last,
+                             const std::vector<sync::InstantlyId>& present, sync::Instant requested_at) = 0;
+    /// Noted leads that were not looked into yet, at most `limit`.
+    virtual std::vector<std::pair<sync::LeadId, sync::InstantlyId>> absent(int limit) = 0;
+    /// They were looked into: `confirmed` ones wait for what the guard says, the others are forgotten.
+    virtual void looked_into(const std::vector<sync::LeadId>& ids,
+                             const std::unordered_set<std::string>& confirmed) = 0;
+    /// Noted leads that were looked into and are gone.
+    virtual std::vector<sync::LeadId> confirmed_absent() = 0;
+    /// Carries a deletion on Instantly out here and forgets the note. A row with an edit that was not sent yet is
+    /// kept and told in `sync_error`, whatever the policy. Writes the history.
+    virtual void mark_gone(const std::vector<sync::LeadId>& ids, sync::RemoteDeletes policy) = 0;
+    /// The deletion of these rows here was rejected by an operator: they come back with the next look at their leads.
+    virtual void bring_back(const std::vector<sync::LeadId>& ids) = 0;
+    /// The deletion was rejected by an operator: the row stays, without its lead.
+    virtual void keep_gone(const std::vector<sync::LeadId>& ids) = 0;
+};
+
+}  // namespace leadsync::store

@@ -1,0 +1,102 @@
+#pragma once
+
+#include <chrono>
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "sync/ids.hpp"
+
+namespace leadsync::store {
+
+/// What a queued lead needs, by what is known of it.
+enum class Work {
+    reconcile,  ///< Instantly has it: look, merge, push what is left
+    create,     ///< a row without a lead on Instantly
+    remove,     ///< the row was deleted, Instantly has the lead
+    nothing,    ///< neither side has it any more
+};
+
+/// What an operator said of a lead that the guard had held.
+enum class Approval { none, approved, rejected };
+
+/// What the guard counts and holds; the side says whose change it is.
+enum class HoldKind {
+    create,           ///< local INSERT
+    change,           ///< local UPDATE
+    remove,           ///< local DELETE, to be pushed
+    remote_change,    ///< edits made on Instantly
+    remote_deletion,  ///< leads gone on Instantly
+};
+
+/// A lead taken from the queue, ours until the lease ends by the database's clock.
+struct Claim {
+    sync::LeadId id;
+    sync::InstantlyId instantly_id;  ///< empty for `create` and `nothing`
+    Work work = Work::nothing;
+    std::int64_t generation = 0;
+    std::int64_t lease_token = 0;
+    int attempts = 0;        ///< failed ones before this
+    int resends = 0;         ///< how often its writes were sent again because they never showed
+    bool expecting = false;  ///< a write of ours may not show yet
+    Approval approval = Approval::none;
+    std::optional<HoldKind> approval_of;
+    /// `crm.merge_leads` asked for this lead to be merged into that one.
+    std::optional<sync::LeadId> merge_into;
+    sync::InstantlyId merge_destination;  ///< empty while Instantly does not have it
+    bool merge_sent = false;              ///< a merge request may have been carried out already
+};
+
+/// The durable retry queue of one workspace: one row for each lead that needs reconciling, never a payload (DESIGN
+/// §4). Rows are written by the capture triggers and by merges. Works within a transaction, on the whole batch.
+class Queue {
+public:
+    virtual ~Queue() = default;
+
+    /// Leases up to `limit` due leads, the longest due first. With `creates_too` false those to be created stay.
+    virtual std::vector<Claim> claim(int limit, std::chrono::milliseconds lease, bool creates_too) = 0;
+
+    /// Takes finished leads off. One that was edited again meanwhile stays, due at once.
+    virtual void complete(const std::vector<Claim>& claims) = 0;
+    /// Gives leads back, due after `delay`; at once when edited meanwhile. Not an attempt.
+    virtual void defer(const std::vector<Claim>& claims, std::chrono::milliseconds delay) = 0;
+    /// Gives a lead back after a failed attempt, due after `delay`.
+    virtual void retry(const Claim& claim, std::chrono::milliseconds delay, const std::string& error) = 0;
+    /// Gives a lead back whose writes had not been stored and were sent once more, due after `delay`.
+    virtual void resent(const Claim& claim, std::chrono::milliseconds delay, const std::string& what) = 0;
+    /// Gives up on a lead until its next edit. False: an edit made meanwhile keeps it alive.
+    virtual bool dead_letter(const Claim& claim, const std::string& reason) = 0;
+
+    /// Queues leads, or raises the generation of those queued already: whoever is at work on one has not seen what
+    /// the caller found. Leads given up on stay so.
+    virtual void enqueue(const std::vector<sync::LeadId>& ids) = 0;
+    /// Queues leads to be looked at after `delay`, unless they are queued already. A row that an open transaction is
+    /// queueing is not waited for: that one does it.
+    virtual void look_again(const std::vector<sync::LeadId>& ids, std::chrono::milliseconds delay) = 0;
+    /// Leads given up on that are in agreement after all.
+    virtual void forget_dead(const std::vector<sync::LeadId>& ids) = 0;
+
+    /// Returns what an earlier process held: its leases are void once this process drives the workspace alone.
+    virtual void release_all() = 0;
+    /// When the next lead falls due, in milliseconds from now; 0: at once. Nothing: none is waiting.
+    virtual std::optional<std::chrono::milliseconds> next_due(bool creates_too) = 0;
+    /// Leads that are neither finished nor given up on nor held.
+    virtual std::int64_t pending() = 0;
+
+    /// How many local creates, changes or removals wait that no operator has approved; counts up to `limit`.
+    virtual std::int64_t backlog(HoldKind kind, std::int64_t limit) = 0;
+    /// Holds all of them in `crm.held` until an operator decides.
+    virtual void hold_backlog(HoldKind kind, const std::string& why) = 0;
+    /// Holds something that happened on Instantly; a lead that is held for it already stays as it is.
+    virtual void hold(HoldKind kind, const std::vector<sync::LeadId>& ids, const std::string& why) = 0;
+    /// Those of `ids` that wait for an operator's word on something of this kind.
+    virtual std::vector<sync::LeadId> held(HoldKind kind, const std::vector<sync::LeadId>& ids) = 0;
+
+    /// A merge request is about to leave for this lead.
+    virtual void merge_leaves(const sync::LeadId& source) = 0;
+    /// The merge is done, or refused: the request is forgotten; with `merged` the source's row and base are too.
+    virtual void merge_ended(const sync::LeadId& source, bool merged) = 0;
+};
+
+}  // namespace leadsync::store

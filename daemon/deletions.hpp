@@ -1,0 +1,39 @@
+#pragma once
+
+#include <string>
+
+#include <boost/asio/awaitable.hpp>
+
+#include "connectors/instantly/client.hpp"
+#include "connectors/store/store.hpp"
+#include "daemon/clock.hpp"
+#include "daemon/observation.hpp"
+#include "sync/guard.hpp"
+#include "sync/policy.hpp"
+
+namespace leadsync::daemon {
+
+/// What to do about leads that a complete sweep did not find (DESIGN §5, Deletion): a look-up by id, then GET, then
+/// the guard, then `deletes.remote`. A hidden row or an empty answer is no deletion.
+class Deletions {
+public:
+    Deletions(instantly::Client& client, store::Store& store, Clock& clock, std::string workspace,
+              const ObserveOptions& observing, sync::RemoteDeletes policy, sync::GuardLimit limit);
+
+    /// Looks into every lead noted as absent. Throws ApiError and StoreError; goes on from there when called again.
+    boost::asio::awaitable<void> examine();
+
+private:
+    boost::asio::awaitable<bool> look_into_some();
+    boost::asio::awaitable<void> carry_out();
+
+    instantly::Client& client_;
+    store::Store& store_;
+    Clock& clock_;
+    std::string workspace_;
+    const ObserveOptions& observing_;
+    sync::RemoteDeletes policy_;
+    sync::GuardLimit limit_;
+};
+
+}  // namespace leadsync::daemon

@@ -1,0 +1,253 @@
+#include "daemon/observation.hpp"
+
+#include <algorithm>
+#include <ranges>
+#include <unordered_map>
+#include <unordered_set>
+
+namespace leadsync::daemon {
+namespace {
+
+using sync::Field;
+using sync::LeadId;
+using sync::Observation;
+
+std::vector<Observation> without_repetitions(std::vector<Observation> observations) {
+    std::unordered_set<std::string> seen;
+    std::vector<Observation> unique;
+    unique.reserve(observations.size());
+    for (auto& observation : std::ranges::reverse_view(observations))
+        if (seen.insert(observation.lead.id.text).second) unique.push_back(std::move(observation));
+    return unique;
+}
+
+bool brings_remote_edits(const sync::MergeResult& result) {
+    return std::ranges::any_of(result.changes, [](const auto& change) { return change.rule == "edit"; });
+}
+
+/// One batch, step by step.
+class Batch {
+public:
+    Batch(store::Transaction& transaction, const ObserveOptions& options, sync::Instant now)
+        : transaction_{transaction}, options_{options}, now_{now} {}
+
+    ObserveResult run(std::vector<Observation> observations) {
+        auto unique = without_repetitions(std::move(observations));
+        std::vector<sync::InstantlyId> ids;
+        for (const auto& observation : unique) ids.push_back(observation.lead.id);
+        held_ = transaction_.leads.look_up(ids);
+        std::vector<Observation> known;
+        std::vector<Observation> unknown;
+        for (auto& observation : unique) {
+            const auto found = held_.find(observation.lead.id.text);
+            if (found == held_.end())
+                unknown.push_back(std::move(observation));
+            else if (needs_no_merge(found->second, observation))
+                ++result_.unchanged;
+            else
+                known.push_back(std::move(observation));
+        }
+        merge_known(known);
+        adopt_or_add(unknown);
+        if (!options_.dry_run) write();
+        result_.conflicts = conflicts_.size();
+        return std::move(result_);
+    }
+
+private:
+    [[nodiscard]] bool needs_no_merge(const store::Held& held, const Observation& observation) const {
+        if (held.tombstone) return true;
+        return !options_.everything && !held.expecting && !held.gone
+               && held.content_hash == observation.lead.content_hash;
+    }
+
+    void merge_known(const std::vector<Observation>& observations) {
+        std::vector<sync::InstantlyId> ids;
+        for (const auto& observation : observations) ids.push_back(observation.lead.id);
+        const auto lock = options_.dry_run ? store::Lock::none : store::Lock::rows;
+        std::unordered_map<std::string, sync::KnownLead> known;
+        for (auto& lead : transaction_.leads.load(ids, lock, now_)) {
+            auto id = lead.instantly_id.text;
+            known.emplace(std::move(id), std::move(lead));
+        }
+        find_held_back(known);
+        std::vector<const Observation*> missing;
+        for (const auto& observation : observations) {
+            const auto found = known.find(observation.lead.id.text);
+            if (found == known.end())
+                missing.push_back(&observation);
+            else if (sync::is_stale(observation, found->second))
+                ++result_.stale;
+            else
+                merge(found->second, observation, Guarded::yes);
+        }
+        restore_or_report(missing);
+    }
+
+    /// Remote edits that wait for an operator already are not let in by the next sweep.
+    void find_held_back(const std::unordered_map<std::string, sync::KnownLead>& known) {
+        if (!options_.changes_left) return;
+        std::vector<LeadId> ids;
+        for (const auto& [instantly_id, lead] : known) ids.push_back(lead.id);
+        for (const auto& id : transaction_.queue.held(store::HoldKind::remote_change, ids))
+            held_back_.insert(id.text);
+    }
+
+    /// The guard's word on edits made on Instantly.
+    bool is_let_in(const LeadId& id) {
+        if (!options_.changes_left) return true;
+        if (held_back_.contains(id.text)) return false;
+        if (static_cast<std::int64_t>(result_.pulled) < *options_.changes_left) return true;
+        to_hold_.push_back(id);
+        return false;
+    }
+
+    enum class Guarded { yes, no };
+
+    void merge(sync::KnownLead known, const Observation& observation, Guarded guarded) {
+        apply_rejection(known, observation);
+        auto outcome = sync::take_in(known, observation, options_.policy);
+        if (guarded == Guarded::yes && brings_remote_edits(outcome.result)) {
+            if (!is_let_in(known.id)) {
+                ++result_.held;
+                return;
+            }
+            ++result_.pulled;
+        }
+        auto& [row, result] = outcome;
+        for (const auto& conflict : result.conflicts) conflicts_.emplace_back(known.id, conflict);
+        conflict_updates_.insert(conflict_updates_.end(), result.conflict_updates.begin(),
+                                 result.conflict_updates.end());
+        for (const auto& change : result.changes)
+            tell(known.id, change.key, change.before, change.after, std::string{change.rule});
+        const bool settled = result.to_push.empty() && result.awaited.empty();
+        (settled ? settled_ : to_queue_).push_back(known.id);
+        to_update_.push_back(std::move(row));
+        result_.merged.push_back({known.id, observation.lead.id, std::move(result)});
+    }
+
+    void apply_rejection(sync::KnownLead& known, const Observation& observation) {
+        const auto found = options_.rejected.find(known.id);
+        if (found == options_.rejected.end()) return;
+        if (found->second == store::HoldKind::change) {
+            tell(known.id, "", std::nullopt, std::nullopt, "rejected");
+            known.local = sync::undone(known);
+            known.status = sync::SyncStatus::pending;
+        } else if (found->second == store::HoldKind::remote_change) {
+            // What stands there now is what both sides start from: every difference is ours to push.
+            known.base.content = sync::both_ways_of(observation.lead.content);
+            known.base.expected.clear();
+            known.status = sync::SyncStatus::pending;
+        }
+    }
+
+    void tell(const LeadId& id, const sync::Key& key, const sync::Value& before, const sync::Value& after,
+              std::string rule) {
+        history_.push_back({id, key, before, after, sync::Side::remote, std::move(rule), options_.request});
+    }
+
+    /// A base without its row: the row was taken away behind the triggers (TRUNCATE, a restored backup), and is
+    /// brought back. A row that is there but locked is looked at again when its owner is done.
+    void restore_or_report(const std::vector<const Observation*>& missing) {
+        if (missing.empty()) return;
+        std::vector<LeadId> ids;
+        for (const auto* observation : missing) ids.push_back(held_.at(observation->lead.id.text).id);
+        const auto existing = transaction_.leads.existing(ids);
+        for (std::size_t i = 0; i < missing.size(); ++i) {
+            if (existing.contains(ids[i].text))
+                result_.busy.push_back(ids[i]);
+            else
+                add(ids[i], *missing[i]);
+        }
+    }
+
+    void adopt_or_add(const std::vector<Observation>& unknown) {
+        if (unknown.empty()) return;
+        std::vector<store::Identity> identities;
+        for (const auto& observation : unknown) {
+            const auto& content = observation.lead.content;
+            identities.push_back(
+                {observation.lead.id, content[Field::email], content[Field::campaign], content[Field::list_id]});
+        }
+        const auto rows = transaction_.leads.adoptable(identities);
+        const bool tells_new = transaction_.progress.is_backfilled();
+        for (const auto& observation : unknown) {
+            const auto found = rows.find(observation.lead.id.text);
+            if (found == rows.end()) {
+                // Deterministic, so that a page taken in twice makes one row.
+                const LeadId id{observation.lead.id.text};
+                add(id, observation);
+                if (tells_new) tell(id, "", std::nullopt, observation.lead.content[Field::email], "appeared");
+                continue;
+            }
+            ++result_.adopted;
+            adopt(found->second, observation);
+        }
+    }
+
+    void adopt(const store::LocalRow& row, const Observation& observation) {
+        sync::KnownLead known{.id = row.id, .instantly_id = observation.lead.id, .local = row.content};
+        const bool held = !transaction_.queue.held(store::HoldKind::create, {row.id}).empty();
+        known.status = held ? sync::SyncStatus::held : sync::SyncStatus::pending;
+        tell(row.id, "", std::nullopt, observation.lead.content[Field::email], "adopted");
+        created_.push_back(row.id);
+        merge(std::move(known), observation, Guarded::no);
+    }
+
+    void add(const LeadId& id, const Observation& observation) {
+        ++result_.added;
+        to_insert_.push_back(sync::new_row(id, observation));
+        if (options_.dry_run) result_.new_leads.push_back(to_insert_.back());
+    }
+
+    void write() {
+        auto& [leads, queue, progress] = transaction_;
+        leads.insert(to_insert_);
+        leads.update(to_update_);
+        leads.add_conflicts(conflicts_);
+        leads.update_conflicts(conflict_updates_);
+        leads.add_history(history_);
+        leads.forget_create(created_);
+        // Whoever has the lead in hand has not seen what a page found. A look-up is made by the one who has it.
+        if (!options_.everything) queue.enqueue(to_queue_);
+        queue.forget_dead(settled_);
+        queue.hold(store::HoldKind::remote_change, to_hold_,
+                   "too many leads were edited on Instantly at once: leadsync held list shows them");
+    }
+
+    store::Transaction& transaction_;
+    const ObserveOptions& options_;
+    sync::Instant now_;
+    std::unordered_map<std::string, store::Held> held_;
+    std::unordered_set<std::string> held_back_;
+    ObserveResult result_;
+    std::vector<sync::LeadRow> to_insert_;
+    std::vector<sync::LeadRow> to_update_;
+    std::vector<std::pair<LeadId, sync::Conflict>> conflicts_;
+    std::vector<sync::ConflictUpdate> conflict_updates_;
+    std::vector<store::HistoryEntry> history_;
+    std::vector<LeadId> to_queue_;
+    std::vector<LeadId> settled_;
+    std::vector<LeadId> to_hold_;
+    std::vector<LeadId> created_;
+};
+
+}  // namespace
+
+ObserveResult observe(store::Transaction& transaction, std::vector<Observation> observations,
+                      const ObserveOptions& options, sync::Instant now) {
+    if (observations.empty()) return {};
+    return Batch{transaction, options, now}.run(std::move(observations));
+}
+
+std::vector<Observation> observations_of(instantly::LeadPage& page, sync::Instant requested_at, sync::Instant now) {
+    // `Date` is cut to whole seconds: on average it is half a second behind.
+    std::optional<std::chrono::microseconds> clock_ahead;
+    if (page.answered_at) clock_ahead = sync::Instant{*page.answered_at} + std::chrono::milliseconds{500} - now;
+    std::vector<Observation> observations;
+    observations.reserve(page.leads.size());
+    for (auto& lead : page.leads) observations.push_back({std::move(lead), requested_at, clock_ahead});
+    return observations;
+}
+
+}  // namespace leadsync::daemon

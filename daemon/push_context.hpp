@@ -1,0 +1,65 @@
+#pragma once
+
+#include <algorithm>
+#include <chrono>
+#include <string>
+#include <vector>
+
+#include "connectors/instantly/client.hpp"
+#include "connectors/store/store.hpp"
+#include "daemon/clock.hpp"
+#include "daemon/observation.hpp"
+#include "daemon/pace.hpp"
+#include "daemon/workspace_state.hpp"
+#include "sync/failure.hpp"
+#include "sync/guard.hpp"
+#include "sync/policy.hpp"
+
+namespace leadsync::daemon {
+
+/// How the pusher waits. All of it may be shortened by a test.
+struct PusherTiming {
+    std::chrono::milliseconds poll{5'000};       ///< looks at the queue this often although nobody rang
+    std::chrono::milliseconds lease{300'000};    ///< a batch is ours this long
+    std::chrono::milliseconds read_back{2'000};  ///< from a write to looking whether it shows
+    std::chrono::milliseconds patience{30'000};  ///< how long a write may take to show before it is sent again
+    std::chrono::milliseconds move_patience{120'000};
+    std::chrono::milliseconds job_poll_first{300};  ///< doubles up to job_poll_max
+    std::chrono::milliseconds job_poll_max{5'000};
+    std::chrono::milliseconds busy{1'000};  ///< until a lead or a campaign that is busy is tried again
+    sync::Backoff backoff{};
+};
+
+/// What everything that pushes works with. Outlives all of it.
+struct PushContext {
+    std::string workspace;
+    instantly::Client& client;
+    store::Store& store;
+    Clock& clock;
+    Dice dice;
+    WorkspaceState& state;
+    Pace& pace;
+    ObserveOptions observing;  ///< of look-ups
+    sync::DeletePolicy deletes;
+    sync::Guard guard;
+    PusherTiming timing;
+};
+
+using Claims = std::vector<store::Claim>;
+
+inline std::vector<sync::LeadId> ids_of(const Claims& claims) {
+    std::vector<sync::LeadId> ids;
+    ids.reserve(claims.size());
+    for (const auto& claim : claims) ids.push_back(claim.id);
+    return ids;
+}
+
+template <class Id>
+std::optional<Id> id_or_nothing(const sync::Value& value) {
+    return value && !value->empty() ? std::optional{Id{*value}} : std::nullopt;
+}
+
+/// How many calls of one batch are under way at once.
+inline constexpr std::size_t calls_at_once = 16;
+
+}  // namespace leadsync::daemon

@@ -1,0 +1,387 @@
+#include "daemon/reconciler.hpp"
+
+#include <algorithm>
+
+#include <fmt/format.h>
+#include <spdlog/spdlog.h>
+
+#include "connectors/instantly/write_bodies.hpp"
+#include "daemon/tasks.hpp"
+
+namespace leadsync::daemon {
+namespace {
+
+using store::Approval;
+using store::Claim;
+using store::HoldKind;
+using store::Transaction;
+
+constexpr int lost_writes_max = 5;          // a write that never shows is given up on after so many sendings
+constexpr std::size_t assign_together = 2;  // leads for one assignee that are worth a bulk-assign
+constexpr auto no_longer_there = "Instantly no longer has this lead (404)";
+
+template <class Parts>
+std::string joined(const Parts& parts) {
+    std::string text;
+    for (const auto& part : parts) (text += text.empty() ? "" : "; ") += part;
+    return text;
+}
+
+std::string quoted(const sync::Value& value) { return value ? "\"" + *value + "\"" : "nothing"; }
+
+/// What both sides hold of a key.
+sync::Value value_of(const sync::Content& content, const sync::Key& key) {
+    if (const auto name = sync::variable_of(key)) return sync::text_of(content.custom_variables, *name);
+    const auto field = sync::field_named(key);
+    return field ? content[*field] : std::nullopt;
+}
+
+std::string never_stored(const sync::MergeResult& result, int times) {
+    std::vector<std::string> told;
+    for (const auto& key : result.lost)
+        told.push_back(fmt::format("{} = {}, and Instantly still shows {}", key, quoted(value_of(result.local, key)),
+                                   quoted(value_of(result.remote, key))));
+    return fmt::format("sent {} times: {}; edit the lead to have it sent again", times, joined(told));
+}
+
+}  // namespace
+
+// --- look, merge, plan ---------------------------------------------------------------------------------------------
+
+asio::awaitable<void> Reconciler::reconcile(Claims claims) {
+    LookUp seen;
+    std::optional<sync::Failure> failure;
+    try {
+        seen = co_await look_up(claims);
+    } catch (const instantly::ApiError& error) {
+        failure = error.failure();
+    }
+    if (failure) {
+        // One bad lead must not take the batch down with it.
+        if (failure->kind == sync::FailureKind::lead && claims.size() > 1) {
+            for (const auto& claim : claims) {
+                Claims alone(1, claim);
+                co_await reconcile(std::move(alone));
+            }
+            co_return;
+        }
+        co_return co_await verdicts_.fail(std::move(claims), *failure);
+    }
+
+    auto sorted = sort(claims, std::move(seen));
+    co_await context_.store.run([&](Transaction& transaction) {
+        transaction.queue.complete(sorted.finished);
+        transaction.queue.defer(sorted.later, context_.timing.read_back);
+        for (const auto& [claim, reason] : sorted.refused) Verdicts::write_given_up(transaction, claim, reason);
+    });
+    co_await settle_gone(std::move(sorted.gone));
+    co_await merge_away(std::move(sorted.to_merge));
+    if (!sorted.sendings.empty()) co_await send(std::move(sorted.sendings));
+}
+
+asio::awaitable<Reconciler::LookUp> Reconciler::look_up(const Claims& claims) {
+    const auto requested_at = context_.clock.wall();
+    instantly::LeadQuery query;
+    std::unordered_set<std::string> missing;
+    auto options = context_.observing;
+    options.everything = true;
+    for (const auto& claim : claims) {
+        query.ids.push_back(claim.instantly_id);
+        missing.insert(claim.instantly_id.text);
+        if (claim.approval == Approval::rejected && claim.approval_of)
+            options.rejected.emplace(claim.id, *claim.approval_of);
+    }
+    auto page = co_await context_.client.list_leads(query);
+    LookUp outcome;
+    for (const auto& lead : page.leads) missing.erase(lead.id.text);
+    // A listing may hide a lead that is there.
+    for (const auto& id : missing) {
+        sync::InstantlyId wanted{id};
+        auto lead = co_await context_.client.get_lead(std::move(wanted));
+        if (lead)
+            page.leads.push_back(std::move(*lead));
+        else
+            outcome.gone.insert(id);
+    }
+    auto observations = observations_of(page, requested_at, context_.clock.wall());
+    auto result = co_await context_.store.run([&](Transaction& transaction) {
+        return observe(transaction, std::move(observations), options, context_.clock.wall());
+    });
+    for (auto& lead : result.merged) {
+        auto id = lead.id.text;
+        outcome.merged.emplace(std::move(id), std::move(lead));
+    }
+    co_return outcome;
+}
+
+Reconciler::Sorted Reconciler::sort(const Claims& claims, LookUp seen) const {
+    Sorted sorted;
+    for (const auto& claim : claims) {
+        const auto found = seen.merged.find(claim.id.text);
+        if (found != seen.merged.end())
+            sort_merged(claim, std::move(found->second), sorted);
+        else if (seen.gone.contains(claim.instantly_id.text) && !claim.expecting)
+            sorted.gone.push_back(claim);
+        else
+            sorted.later.push_back(claim);
+    }
+    return sorted;
+}
+
+void Reconciler::sort_merged(const Claim& claim, MergedLead lead, Sorted& sorted) const {
+    auto& result = lead.result;
+    const int sent_already = claim.resends + 1;
+    if (!result.lost.empty() && sent_already >= lost_writes_max) {
+        sorted.refused.emplace_back(claim, never_stored(result, sent_already));
+        return;
+    }
+    Sending sending{.claim = claim, .instantly_id = lead.instantly_id};
+    sending.plan = sync::plan_push(result);
+    sending.local = result.local;
+    sending.remote = result.remote;
+    sending.lost = result.lost;
+    if (!sending.plan.empty())
+        sorted.sendings.push_back(std::move(sending));
+    else if (!result.awaited.empty())
+        sorted.later.push_back(claim);
+    else if (!sending.plan.refused.empty())
+        sorted.refused.emplace_back(claim, joined(sending.plan.refused));
+    else if (claim.merge_into)
+        sorted.to_merge.push_back(claim);
+    else
+        sorted.finished.push_back(claim);
+}
+
+/// Absent from a look-up, and 404. Nothing is deleted here on that alone: the next sweep and the guard have their
+/// say. An edit that can't be sent any more is told; a lead nobody edited is left to the sweep.
+asio::awaitable<void> Reconciler::settle_gone(Claims claims) {
+    if (claims.empty()) co_return;
+    Claims given_up;
+    co_await context_.store.run([&](Transaction& transaction) {
+        auto& [leads, queue, progress] = transaction;
+        given_up.clear();
+        for (const auto& claim : claims) {
+            if (claim.merge_into && claim.merge_sent) {
+                queue.merge_ended(claim.id, true);
+                queue.complete({claim});
+                continue;
+            }
+            if (claim.merge_into) queue.merge_ended(claim.id, false);
+            if (claim.approval_of == HoldKind::remote_deletion && claim.approval == Approval::approved) {
+                leads.mark_gone({claim.id}, context_.deletes.remote);
+                queue.complete({claim});
+            } else if (claim.approval_of == HoldKind::remote_deletion && claim.approval == Approval::rejected) {
+                leads.keep_gone({claim.id});
+                queue.complete({claim});
+            } else {
+                const auto known = leads.load({claim.instantly_id}, store::Lock::rows, context_.clock.wall());
+                if (known.empty())
+                    queue.defer({claim}, context_.timing.busy);
+                else if (sync::has_local_edits(known.front()) || claim.merge_into)
+                    given_up.push_back(claim);
+                else
+                    queue.complete({claim});
+            }
+        }
+    });
+    co_await verdicts_.give_up(std::move(given_up), no_longer_there);
+}
+
+asio::awaitable<void> Reconciler::merge_away(Claims claims) {
+    for (auto& claim : claims) co_await merge_away(std::move(claim));
+}
+
+/// `crm.merge_leads`: the one operation that is no difference between row and base. A request whose answer was lost
+/// shows by the source being gone.
+asio::awaitable<void> Reconciler::merge_away(Claim claim) {
+    if (claim.merge_destination.text.empty()) {
+        co_await context_.store.run(
+            [&](Transaction& transaction) { transaction.queue.merge_ended(claim.id, false); });
+        Claims alone(1, claim);
+        co_return co_await verdicts_.give_up(std::move(alone),
+                                             "the lead it was to be merged into is no longer on Instantly");
+    }
+    const bool sent_before = claim.merge_sent;
+    co_await context_.store.run([&](Transaction& transaction) { transaction.queue.merge_leaves(claim.id); });
+    const auto requested_at = context_.clock.wall();
+    std::optional<instantly::ApiError> refusal;
+    std::optional<sync::RemoteLead> destination;
+    try {
+        destination = co_await context_.client.merge_leads(claim.instantly_id, claim.merge_destination);
+    } catch (const instantly::ApiError& error) {
+        refusal = error;
+    }
+    if (refusal) {
+        const bool refused = refusal->failure().kind == sync::FailureKind::lead && !refusal->in_doubt();
+        if (refused && !sent_before)
+            co_await context_.store.run(
+                [&](Transaction& transaction) { transaction.queue.merge_ended(claim.id, false); });
+        Claims alone(1, claim);
+        if (refused && sent_before)  // merged by the request before, perhaps: the next look tells
+            co_return co_await context_.store.run(
+                [&](Transaction& transaction) { transaction.queue.defer(alone, context_.timing.read_back); });
+        co_return co_await verdicts_.fail(std::move(alone), refusal->failure());
+    }
+    std::vector<sync::Observation> answer;
+    answer.push_back({std::move(*destination), requested_at});
+    auto options = context_.observing;
+    options.request = "POST /leads/merge";
+    co_await context_.store.run([&](Transaction& transaction) {
+        observe(transaction, answer, options, context_.clock.wall());
+        transaction.queue.merge_ended(claim.id, true);
+        transaction.queue.complete({claim});
+    });
+}
+
+// --- send ----------------------------------------------------------------------------------------------------------
+
+asio::awaitable<void> Reconciler::send(std::vector<Sending> sendings) {
+    const auto reservation = mover_.reserve(sendings);
+    std::map<std::string, std::vector<Sending*>> by_assignee;
+    for (auto& sending : sendings) {
+        if (!sending.plan.patch) continue;
+        const auto& assignee = sending.local[sync::Field::assigned_to];
+        if (assignee && std::ranges::count(sending.plan.patch->fields, sync::Field::assigned_to) > 0)
+            by_assignee[*assignee].push_back(&sending);
+    }
+    for (auto& [assignee, leads] : by_assignee) {
+        if (leads.size() < assign_together) continue;
+        for (auto* sending : leads) {
+            sending->assignee = assignee;
+            std::erase(sending->plan.patch->fields, sync::Field::assigned_to);
+            if (sending->plan.patch->fields.empty() && !sending->plan.patch->custom_variables)
+                sending->plan.patch.reset();
+        }
+    }
+
+    co_await context_.store.run([&](Transaction& transaction) { note(transaction, sendings); });
+    auto call = [this](Sending& sending) { return send_lead(sending); };
+    co_await for_each_of(sendings, calls_at_once, call);
+    co_await assign(sendings);
+    co_await mover_.move(sendings);
+    co_await record(sendings);
+}
+
+/// Before the requests leave: what is awaited from now on, and what the history says of it.
+void Reconciler::note(Transaction& transaction, const std::vector<Sending>& sendings) const {
+    store::Writes staying;
+    store::Writes moving;
+    std::vector<store::HistoryEntry> history;
+    for (const auto& sending : sendings) {
+        const auto calls = sending.calls();
+        for (const auto& [values, request] : calls)
+            for (const auto& [key, value] : values) {
+                const auto before = value_of(sending.remote, key);
+                if (sync::agree(before, value)) continue;  // the rest of a complete map
+                const bool again = std::ranges::count(sending.lost, key) > 0;
+                history.push_back({sending.claim.id, key, before, value, sync::Side::local,
+                                   again ? "sent again" : "edit", request});
+            }
+        if (!calls.empty()) (sending.plan.move ? moving : staying)[sending.claim.id] = sending.expected();
+    }
+    transaction.leads.add_history(history);
+    transaction.leads.expect(staying, context_.timing.patience);
+    transaction.leads.expect(moving, context_.timing.move_patience);
+}
+
+asio::awaitable<void> Reconciler::send_lead(Sending& sending) {
+    auto& client = context_.client;
+    Sending::Values keys;
+    try {
+        if (sending.plan.patch) {
+            keys = sync::expectations(*sending.plan.patch, sending.local);
+            auto body = instantly::patch_body(*sending.plan.patch, sending.local);
+            if (!co_await client.update_lead(sending.instantly_id, std::move(body))) sending.gone = true;
+            sending.accepted(keys);
+        }
+        if (sending.plan.interest) {
+            const auto& intent = *sending.plan.interest;
+            keys = sync::expectations(intent);
+            instantly::InterestUpdate update{intent.email, intent.interest,
+                                             id_or_nothing<sync::CampaignId>(intent.campaign),
+                                             id_or_nothing<sync::ListId>(intent.list)};
+            co_await client.update_interest(update);
+            sending.accepted(keys);
+        }
+        if (sending.plan.subsequence) {
+            keys = sync::expectations(*sending.plan.subsequence);
+            if (sending.plan.subsequence->subsequence_id)
+                co_await client.move_to_subsequence(sending.instantly_id, *sending.plan.subsequence->subsequence_id);
+            else
+                co_await client.remove_from_subsequence(sending.instantly_id);
+            sending.accepted(keys);
+        }
+    } catch (const instantly::ApiError& error) {
+        sending.failed(keys, error);
+    }
+}
+
+asio::awaitable<void> Reconciler::assign(std::vector<Sending>& sendings) {
+    std::map<std::string, std::vector<Sending*>> by_assignee;
+    for (auto& sending : sendings)
+        if (sending.assignee) by_assignee[*sending.assignee].push_back(&sending);
+    for (auto& [assignee, leads] : by_assignee) {
+        std::vector<sync::InstantlyId> ids;
+        for (const auto* lead : leads) ids.push_back(lead->instantly_id);
+        std::optional<instantly::ApiError> refusal;
+        try {
+            co_await context_.client.assign_leads(std::move(ids), assignee);
+        } catch (const instantly::ApiError& error) {
+            refusal = error;
+        }
+        for (auto* lead : leads)
+            if (refusal)
+                lead->failed(lead->assignment(), *refusal);
+            else
+                lead->accepted(lead->assignment());
+    }
+}
+
+/// What became of the calls, in one transaction.
+asio::awaitable<void> Reconciler::record(std::vector<Sending>& sendings) {
+    const auto written_at = context_.clock.wall();
+    const auto& timing = context_.timing;
+    std::vector<sync::LeadId> written;
+    std::vector<std::string> interest_emails;
+    store::Writes moved;
+    Claims read_back;
+    Claims waiting;
+    Claims gone;
+    std::vector<std::pair<const Sending*, sync::Verdict>> failed;
+    for (const auto& sending : sendings) {
+        written.push_back(sending.claim.id);
+        if (sending.plan.move && !sending.failure) moved[sending.claim.id] = sync::expectations(*sending.plan.move);
+        if (sending.plan.interest) interest_emails.push_back(sending.plan.interest->email);
+        if (sending.gone)
+            gone.push_back(sending.claim);
+        else if (sending.failure)
+            failed.emplace_back(&sending, verdicts_.judge(sending.claim, *sending.failure));
+        else if (sending.lost.empty())
+            (sending.waits ? waiting : read_back).push_back(sending.claim);
+    }
+    co_await context_.store.run([&](Transaction& transaction) {
+        auto& [leads, queue, progress] = transaction;
+        leads.wrote(written, written_at);
+        leads.expect(moved, timing.patience);
+        std::vector<store::HistoryEntry> refusals;
+        for (const auto& [sending, verdict] : failed) {
+            leads.expect_no_more(sending->claim.id, sending->unsent);
+            refusals.push_back({sending->claim.id, "", std::nullopt, std::nullopt, sync::Side::remote, "refused",
+                                sending->failure->message});
+            verdicts_.write(transaction, sending->claim, verdict, *sending->failure);
+        }
+        leads.add_history(refusals);
+        for (const auto& sending : sendings)
+            if (!sending.failure && !sending.gone && !sending.lost.empty())
+                queue.resent(sending.claim, timing.read_back, "not stored, sent again: " + joined(sending.lost));
+        queue.defer(read_back, timing.read_back);
+        queue.defer(waiting, timing.busy);
+        // The call is scoped, but a server that reads the scope otherwise would reach every lead of that email.
+        queue.look_again(leads.with_emails(interest_emails), timing.read_back);
+    });
+    for (const auto& [sending, verdict] : failed) co_await verdicts_.heed(verdict, *sending->failure);
+    if (failed.empty()) co_await context_.state.solved(WorkspaceState::Side::writing);
+    co_await verdicts_.give_up(std::move(gone), no_longer_there);
+}
+
+}  // namespace leadsync::daemon

@@ -1,0 +1,59 @@
+#pragma once
+
+#include <map>
+#include <string>
+#include <unordered_map>
+#include <unordered_set>
+#include <vector>
+
+#include "daemon/mover.hpp"
+#include "daemon/sending.hpp"
+#include "daemon/verdicts.hpp"
+
+namespace leadsync::daemon {
+
+/// Leads that Instantly has: look, merge, plan, send, record; and come back until a look-up shows that it arrived
+/// (DESIGN §4).
+class Reconciler {
+public:
+    Reconciler(PushContext& context, Verdicts& verdicts) : context_{context}, verdicts_{verdicts}, mover_{context} {}
+
+    /// At most 100 leads, the ids of one look-up.
+    boost::asio::awaitable<void> reconcile(Claims claims);
+
+private:
+    /// What a look-up by ids came to.
+    struct LookUp {
+        std::unordered_map<std::string, MergedLead> merged;  ///< by our id
+        std::unordered_set<std::string> gone;                ///< by their id: listed nowhere, and 404
+    };
+
+    /// What is to be done about each lead of a batch.
+    struct Sorted {
+        Claims finished;
+        Claims later;
+        Claims gone;
+        Claims to_merge;
+        std::vector<std::pair<store::Claim, std::string>> refused;
+        std::vector<Sending> sendings;
+    };
+
+    boost::asio::awaitable<LookUp> look_up(const Claims& claims);
+    [[nodiscard]] Sorted sort(const Claims& claims, LookUp seen) const;
+    void sort_merged(const store::Claim& claim, MergedLead lead, Sorted& sorted) const;
+    boost::asio::awaitable<void> settle_gone(Claims claims);
+    boost::asio::awaitable<void> merge_away(Claims claims);
+    boost::asio::awaitable<void> merge_away(store::Claim claim);
+
+    boost::asio::awaitable<void> send(std::vector<Sending> sendings);
+    void note(store::Transaction& transaction, const std::vector<Sending>& sendings) const;
+    boost::asio::awaitable<void> send_lead(Sending& sending);
+    boost::asio::awaitable<void> assign(std::vector<Sending>& sendings);
+    boost::asio::awaitable<void> record(std::vector<Sending>& sendings);
+
+    PushContext& context_;
+    Verdicts& verdicts_;
+    Mover mover_;
+};
+
+}  // namespace leadsync::daemon

@@ -1,0 +1,54 @@
+#include "daemon/remover.hpp"
+
+#include "connectors/instantly/api_error.hpp"
+#include "daemon/tasks.hpp"
+
+namespace leadsync::daemon {
+
+using store::Claim;
+using store::Transaction;
+
+asio::awaitable<void> Remover::remove(Claims claims) {
+    struct Removal {
+        Claim claim;
+        std::optional<sync::Failure> failure;
+    };
+    Claims done;
+    Claims brought_back;
+    std::vector<Removal> removals;
+    for (auto& claim : claims) {
+        if (claim.approval == store::Approval::rejected)
+            brought_back.push_back(std::move(claim));
+        else if (context_.deletes.local == sync::LocalDeletes::push)
+            removals.push_back({std::move(claim), std::nullopt});
+        else
+            done.push_back(std::move(claim));
+    }
+    auto call = [this](Removal& removal) -> asio::awaitable<void> {
+        try {
+            co_await context_.client.delete_lead(removal.claim.instantly_id);
+        } catch (const instantly::ApiError& error) {
+            removal.failure = error.failure();
+        }
+    };
+    co_await for_each_of(removals, calls_at_once, call);
+    std::vector<store::HistoryEntry> history;
+    for (const auto& removal : removals) {
+        if (removal.failure) {
+            Claims alone(1, removal.claim);
+            co_await verdicts_.fail(std::move(alone), *removal.failure);
+            continue;
+        }
+        done.push_back(removal.claim);
+        history.push_back({removal.claim.id, "", removal.claim.instantly_id.text, std::nullopt, sync::Side::local,
+                           "deleted", "DELETE /leads/{id}"});
+    }
+    co_await context_.store.run([&](Transaction& transaction) {
+        transaction.queue.complete(done);
+        transaction.leads.add_history(history);
+        transaction.leads.bring_back(ids_of(brought_back));
+        transaction.queue.defer(brought_back, context_.timing.busy);
+    });
+}
+
+}  // namespace leadsync::daemon

@@ -1,0 +1,20 @@
+#pragma once
+
+#include "daemon/verdicts.hpp"
+
+namespace leadsync::daemon {
+
+/// Rows that were deleted here: with `deletes.local: push` the lead is deleted on Instantly, otherwise it only stops
+/// being synced.
+class Remover {
+public:
+    Remover(PushContext& context, Verdicts& verdicts) : context_{context}, verdicts_{verdicts} {}
+
+    boost::asio::awaitable<void> remove(Claims claims);
+
+private:
+    PushContext& context_;
+    Verdicts& verdicts_;
+};
+
+}  // namespace leadsync::daemon

@@ -1,0 +1,75 @@
+#pragma once
+
+#include <algorithm>
+#include <map>
+#include <optional>
+#include <vector>
+
+#include "connectors/instantly/api_error.hpp"
+#include "connectors/store/store.hpp"
+#include "sync/plan.hpp"
+
+namespace leadsync::daemon {
+
+/// A lead on its way out: what is to be sent, and what became of it.
+struct Sending {
+    store::Claim claim;
+    sync::InstantlyId instantly_id;
+    sync::Content local;
+    sync::Content remote;  ///< as Instantly holds it before
+    sync::Plan plan;
+    /// Goes with other leads in one bulk-assign, not in the patch.
+    sync::Value assignee;
+    std::vector<sync::Key> lost;    ///< accepted before, but not stored: sent again now
+    std::vector<sync::Key> unsent;  ///< keys of calls that were refused: nothing is to be awaited of them
+    std::optional<sync::Failure> failure;
+    bool gone = false;
+    bool waits = false;  ///< for a campaign that another move holds
+
+    using Values = std::map<sync::Key, sync::Value>;
+
+    [[nodiscard]] Values assignment() const {
+        if (!assignee) return {};
+        return {{sync::key_of(sync::Field::assigned_to), assignee}};
+    }
+
+    /// Every value that this sending sets, and the call that carries it.
+    [[nodiscard]] std::vector<std::pair<Values, const char*>> calls() const {
+        std::vector<std::pair<Values, const char*>> all;
+        if (plan.patch) all.emplace_back(sync::expectations(*plan.patch, local), "PATCH /leads/{id}");
+        if (plan.interest) all.emplace_back(sync::expectations(*plan.interest), "POST /leads/update-interest-status");
+        if (plan.subsequence)
+            all.emplace_back(sync::expectations(*plan.subsequence), plan.subsequence->subsequence_id
+                                                                        ? "POST /leads/subsequence/move"
+                                                                        : "POST /leads/subsequence/remove");
+        if (plan.move) all.emplace_back(sync::expectations(*plan.move), "POST /leads/move");
+        if (assignee) all.emplace_back(assignment(), "POST /leads/bulk-assign");
+        return all;
+    }
+
+    [[nodiscard]] Values expected() const {
+        Values all;
+        for (auto& [values, call] : calls()) all.insert(values.begin(), values.end());
+        return all;
+    }
+
+    /// A call for these keys failed; the calls behind it were not made.
+    void failed(const Values& keys, const instantly::ApiError& error) {
+        for (const auto& [key, value] : expected()) {
+            const bool doubtful = error.in_doubt() && keys.contains(key);  // the look-up will tell
+            const bool known = std::ranges::count(unsent, key) > 0;
+            if (!doubtful && !arrived.contains(key) && !known) unsent.push_back(key);
+        }
+        failure = error.failure();
+    }
+
+    /// A call for these keys was accepted.
+    void accepted(const Values& keys) {
+        arrived.insert(keys.begin(), keys.end());
+        std::erase_if(unsent, [&](const auto& key) { return keys.contains(key); });
+    }
+
+    Values arrived;
+};
+
+}  // namespace leadsync::daemon

@@ -1,0 +1,38 @@
+#pragma once
+
+#include <string>
+
+#include "daemon/push_context.hpp"
+
+namespace leadsync::daemon {
+
+/// What becomes of work that failed: written to the queue and the rows, and heeded for what comes next.
+class Verdicts {
+public:
+    explicit Verdicts(PushContext& context) : context_{context} {}
+
+    /// Judges the failure for each lead, writes the verdicts in one transaction, and heeds them.
+    boost::asio::awaitable<void> fail(Claims claims, sync::Failure failure);
+
+    /// Gives up on leads until their next edit.
+    boost::asio::awaitable<void> give_up(Claims claims, std::string reason);
+
+    // The same in steps, for a caller whose transaction writes more.
+    sync::Verdict judge(const store::Claim& claim, const sync::Failure& failure);
+    void write(store::Transaction& transaction, const store::Claim& claim, const sync::Verdict& verdict,
+               const sync::Failure& failure) const;
+    static void write_given_up(store::Transaction& transaction, const store::Claim& claim, const std::string& reason);
+    boost::asio::awaitable<void> heed(sync::Verdict verdict, sync::Failure failure);
+
+    /// How long the workspace, or its creates, are to be left alone; zero: not at all.
+    [[nodiscard]] std::chrono::milliseconds paused_for() const;
+    [[nodiscard]] bool creates_held() const { return creates_held_until_ > context_.clock.now(); }
+
+private:
+    PushContext& context_;
+    sync::SteadyTime creates_held_until_{};
+    sync::SteadyTime paused_until_{};
+    int pauses_ = 0;
+};
+
+}  // namespace leadsync::daemon

@@ -1,0 +1,86 @@
+#include "sync/observe.hpp"
+
+#include <array>
+#include <stdexcept>
+
+namespace leadsync::sync {
+namespace {
+
+constexpr std::array<std::string_view, 7> status_names{"synced", "pending", "verifying", "conflict",
+                                                       "held",   "error",   "deleted"};
+
+/// A lead given up on or held stays so while there is something left to send.
+SyncStatus status_after(const MergeResult& result, SyncStatus before) {
+    if (!result.to_push.empty()) {
+        const bool stays = before == SyncStatus::error || before == SyncStatus::held;
+        return stays ? before : SyncStatus::pending;
+    }
+    if (!result.awaited.empty()) return SyncStatus::verifying;
+    return result.parked.empty() ? SyncStatus::synced : SyncStatus::conflict;
+}
+
+}  // namespace
+
+std::string_view name_of(SyncStatus status) { return status_names.at(static_cast<std::size_t>(status)); }
+
+SyncStatus sync_status_named(std::string_view name) {
+    for (std::size_t i = 0; i < status_names.size(); ++i)
+        if (status_names.at(i) == name) return static_cast<SyncStatus>(i);
+    throw std::invalid_argument{"no sync_status is called " + std::string{name}};
+}
+
+bool is_stale(const Observation& observation, const KnownLead& known) {
+    if (known.written_at && observation.requested_at < *known.written_at) return true;
+    const auto& updated = observation.lead.content[Field::timestamp_updated];
+    return updated && *updated < known.remote_updated_at;  // canonical times sort as text
+}
+
+Content both_ways_of(const Content& content) {
+    Content both_ways;
+    for (const auto& line : field_table())
+        if (line.owner == Owner::both_ways) both_ways[line.field] = content[line.field];
+    both_ways.custom_variables = content.custom_variables;
+    return both_ways;
+}
+
+LeadRow new_row(const LeadId& id, const Observation& observation) {
+    LeadRow row{.id = id, .instantly_id = observation.lead.id};
+    row.local = observation.lead.content;
+    row.extra = observation.lead.extra;
+    row.base.content = both_ways_of(row.local);
+    row.content_hash = observation.lead.content_hash;
+    return row;
+}
+
+Outcome take_in(const KnownLead& known, const Observation& observation, const ConflictPolicy& policy) {
+    Circumstances circumstances{
+        .at = observation.requested_at, .local_edited_at = known.edited_at, .open = known.open};
+    // Without its `Date` Instantly's clock is taken to be ours.
+    if (circumstances.local_edited_at)
+        *circumstances.local_edited_at += observation.clock_ahead.value_or(std::chrono::microseconds{0});
+    Outcome outcome{.result = merge(known.base, known.local, observation.lead, policy, circumstances)};
+    auto& row = outcome.row;
+    row.id = known.id;
+    row.instantly_id = observation.lead.id;
+    row.local = outcome.result.local;
+    row.extra = observation.lead.extra;
+    row.status = status_after(outcome.result, known.status);
+    if (row.status == SyncStatus::error || row.status == SyncStatus::held) row.error = known.error;
+    row.base = outcome.result.base;
+    row.content_hash = observation.lead.content_hash;
+    return outcome;
+}
+
+bool has_local_edits(const KnownLead& known) {
+    return !merge(known.base, known.local, {.content = known.base.content}, {}).to_push.empty();
+}
+
+Content undone(const KnownLead& known) {
+    auto local = known.local;
+    for (const auto& line : field_table())
+        if (line.owner == Owner::both_ways) local[line.field] = known.base.content[line.field];
+    local.custom_variables = known.base.content.custom_variables;
+    return local;
+}
+
+}  // namespace leadsync::sync
