@@ -4,13 +4,12 @@
 
 #include <fmt/format.h>
 #include <nlohmann/json.hpp>
-#include <spdlog/spdlog.h>
 
 #include "connectors/instantly/api_error.hpp"
 #include "connectors/postgres/migrator.hpp"
-#include "connectors/postgres/workspaces.hpp"
 #include "daemon/backfill_progress.hpp"
 #include "daemon/daemon.hpp"
+#include "daemon/status.hpp"
 #include "daemon/version.hpp"
 #include "migrations/migrations.hpp"
 
@@ -18,62 +17,6 @@ namespace leadsync::daemon {
 namespace {
 
 using postgres::MigrationState;
-using postgres::WorkspaceStatus;
-
-std::vector<WorkspaceStatus> read_status(const std::string& url, const Config& config) {
-    std::vector<std::string> names;
-    for (const auto& workspace : config.workspaces) names.push_back(workspace.name);
-    postgres::Database database{url, 1};
-    try {
-        return database.run_blocking(
-            [&](pqxx::work& transaction) { return postgres::Workspaces::status(transaction, names); });
-    } catch (const pqxx::undefined_table&) {
-        throw std::runtime_error{
-            "the schema is not there yet: leadsync migrate makes it, and so do run and backfill"};
-    }
-}
-
-bool any_errors(const std::vector<WorkspaceStatus>& all) {
-    return std::ranges::any_of(all, [](const auto& workspace) { return workspace.errors > 0; });
-}
-
-nlohmann::json to_json(const WorkspaceStatus& status) {
-    const auto or_null = [](const auto& value) { return value ? nlohmann::json(*value) : nlohmann::json(); };
-    return {{"workspace", status.name},
-            {"state", status.state},
-            {"reason", status.reason.empty() ? nlohmann::json() : nlohmann::json(status.reason)},
-            {"leads", status.leads},
-            {"fresh_seconds_ago", or_null(status.fresh_seconds_ago)},
-            {"pending", status.pending},
-            {"oldest_pending_seconds", or_null(status.oldest_pending_seconds)},
-            {"errors", status.errors},
-            {"conflicts_last_day", status.conflicts},
-            {"requests_last_minute", status.requests_last_minute},
-            {"sweep_pages", or_null(status.sweep_pages)},
-            {"sweep_leads", or_null(status.sweep_leads)},
-            {"reported_seconds_ago", status.reported_seconds_ago}};
-}
-
-void print(const WorkspaceStatus& status, const RateConfig& rate) {
-    fmt::print("{}\n", status.name);
-    fmt::print("  state      {}{}\n", status.state, status.reason.empty() ? "" : ": " + status.reason);
-    fmt::print("  leads      {}\n", grouped(status.leads));
-    if (status.fresh_seconds_ago)
-        fmt::print("  freshness  every lead read within the last {}\n", spoken(*status.fresh_seconds_ago));
-    else
-        fmt::print("  freshness  no complete sweep yet\n");
-    if (status.sweep_pages)
-        fmt::print("  sweep      under way, {} leads in {} pages\n", grouped(status.sweep_leads.value_or(0)),
-                   grouped(*status.sweep_pages));
-    fmt::print("  queue      {} pending{}\n", grouped(status.pending),
-               status.oldest_pending_seconds ? ", the oldest for " + spoken(*status.oldest_pending_seconds) : "");
-    fmt::print("  errors     {}{}\n", grouped(status.errors),
-               status.errors > 0 ? ": SELECT email, sync_error FROM crm.leads WHERE sync_status = 'error'" : "");
-    fmt::print("  conflicts  {} in the last day{}\n", grouped(status.conflicts),
-               status.conflicts > 0 ? ": SELECT * FROM crm.conflicts ORDER BY created_at DESC" : "");
-    fmt::print("  requests   {} of {} in the last minute\n", grouped(status.requests_last_minute),
-               grouped(static_cast<std::int64_t>(rate.per_minute * rate.share)));
-}
 
 std::string_view name_of(MigrationState state) {
     switch (state) {
@@ -152,29 +95,14 @@ Exit run(const Config& config) {
     return Exit::done;
 }
 
-Exit backfill(const Config& config, const std::vector<std::string>& workspaces, bool drain) {
-    for (const auto& name : workspaces)
-        if (std::ranges::find(config.workspaces, name, &WorkspaceConfig::name) == config.workspaces.end())
-            throw ConfigError{{config.file.string() + ": there is no workspace \"" + name + "\" in it"}};
+Exit backfill(const Config& config, const WorkspaceNames& workspaces, bool drain) {
+    const auto names = chosen_workspaces(config, workspaces);
     Daemon daemon{config, {.patience = std::chrono::minutes{15}}};
-    if (!daemon.backfill(workspaces, drain)) {
+    if (!daemon.backfill(names, drain)) {
         fmt::print(stderr, "interrupted; the next backfill goes on from here\n");
         return Exit::failed;
     }
-    return any_errors(read_status(daemon.database_url(), config)) ? Exit::work_left : Exit::done;
-}
-
-Exit status(const Config& config, bool json) {
-    const ConfiguredDatabase database{config};
-    const auto all = read_status(database.url(), config);
-    if (json) {
-        auto list = nlohmann::json::array();
-        for (const auto& workspace : all) list.push_back(to_json(workspace));
-        fmt::print("{}\n", list.dump(2));
-    } else {
-        for (std::size_t i = 0; i < all.size(); ++i) print(all[i], config.workspaces[i].rate);
-    }
-    return any_errors(all) ? Exit::work_left : Exit::done;
+    return anything_left(read_status(daemon.database_url(), names)) ? Exit::work_left : Exit::done;
 }
 
 Exit migrate(const Config& config, bool only_status, bool json) {

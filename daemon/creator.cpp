@@ -17,6 +17,9 @@ using store::Claim;
 using store::Transaction;
 using sync::Field;
 
+/// So many answers without a lead before it is believed that it was not made.
+constexpr int looks_before_belief = 3;
+
 bool present(const sync::Value& value) { return value && !value->empty(); }
 
 /// Why no call can create the row as it is; empty when one can.
@@ -29,20 +32,19 @@ std::string hindrance(const sync::Content& local) {
     return {};
 }
 
-sync::Value value_of(const sync::Content& content, const sync::Key& key) {
-    if (const auto name = sync::variable_of(key)) return sync::text_of(content.custom_variables, *name);
-    const auto field = sync::field_named(key);
-    return field ? content[*field] : std::nullopt;
+/// Whether the row says the target that the create went to.
+bool goes_to(const sync::Content& local, const store::NotedCreate& create) {
+    return sync::agree(local[Field::campaign], create.campaign) && sync::agree(local[Field::list_id], create.list);
 }
 
 }  // namespace
 
 asio::awaitable<void> Creator::create(Claims claims) {
     std::vector<store::LocalRow> rows;
-    std::map<sync::LeadId, sync::Instant> attempted;
+    std::map<sync::LeadId, store::NotedCreate> noted;
     co_await context_.store.run([&](Transaction& transaction) {
         rows = transaction.leads.rows(ids_of(claims));
-        attempted = transaction.leads.noted_creates(ids_of(claims));
+        noted = transaction.leads.noted_creates(ids_of(claims));
     });
     std::unordered_map<std::string, sync::Content> contents;
     for (auto& row : rows) contents.emplace(row.id.text, std::move(row.content));
@@ -51,6 +53,7 @@ asio::awaitable<void> Creator::create(Claims claims) {
     std::map<std::string, Claims> refused;
     std::map<std::string, Rows> by_target;
     Rows to_post;
+    Rows in_doubt;
     for (const auto& claim : claims) {
         const auto found = contents.find(claim.id.text);
         const bool anywhere = found != contents.end()
@@ -61,25 +64,81 @@ asio::awaitable<void> Creator::create(Claims claims) {
         }
         const auto& local = found->second;
         const auto& campaign = local[Field::campaign];
+        Row row{claim, local, {}};
+        if (const auto at = noted.find(claim.id); at != noted.end()) row.noted = at->second;
         if (claim.approval == store::Approval::rejected)
             refused["its creation was rejected; edit the row to ask again"].push_back(claim);
         else if (auto reason = hindrance(local); !reason.empty())
             refused[std::move(reason)].push_back(claim);
         else if (!present(local[Field::email]))
-            to_post.push_back({claim, local});
+            to_post.push_back(std::move(row));
+        else if (row.noted)
+            in_doubt.push_back(std::move(row));
         else  // One that failed before goes alone, so that the answer's counts are about it.
             by_target[(present(campaign) ? "c" + *campaign : "l" + *local[Field::list_id])
                       + (claim.attempts > 0 ? claim.id.text : "")]
-                .push_back({claim, local});
+                .push_back(std::move(row));
     }
     co_await context_.store.run([&](Transaction& transaction) { transaction.queue.complete(idle); });
     for (auto& [reason, leads] : refused) co_await verdicts_.give_up(leads, reason);
+    for (auto& row : in_doubt) co_await resume(std::move(row));
     for (auto& [target, leads] : by_target) co_await add(std::move(leads));
-    for (auto& row : to_post) {
-        const auto noted = attempted.find(row.claim.id);
-        const auto at = noted == attempted.end() ? std::nullopt : std::optional{noted->second};
-        co_await post(std::move(row), at);
+    for (auto& row : to_post) co_await post(std::move(row));
+}
+
+/// A create has left, and its outcome is not known. If it was made it is adopted, wherever it is by now; made again, it
+/// would be two, and the person mailed twice. In the same target a repetition is safe, so that one look will do;
+/// elsewhere nothing is concluded before reads can't lag any more, nor from a single answer.
+asio::awaitable<bool> Creator::is_made(const Row& row) {
+    const bool safe_to_repeat = goes_to(row.local, *row.noted);
+    for (int looks = safe_to_repeat ? 1 : looks_before_belief; looks > 0; --looks) {
+        const auto requested_at = context_.clock.wall();
+        instantly::LeadQuery query;
+        query.contacts.push_back(*row.local[Field::email]);
+        auto page = co_await context_.client.list_leads(query);
+        auto observations = observations_of(page, requested_at, context_.clock.wall());
+        const auto result = co_await context_.store.run([&](Transaction& transaction) {
+            return observe(transaction, std::move(observations), context_.observing, context_.clock.wall());
+        });
+        for (const auto& lead : result.merged)
+            if (lead.id == row.claim.id) co_return true;
+        if (looks > 1) co_await context_.clock.sleep_for(context_.timing.read_back);
     }
+    co_return false;
+}
+
+asio::awaitable<void> Creator::resume(Row row) {
+    Claims alone(1, row.claim);
+    const bool safe_to_repeat = goes_to(row.local, *row.noted);
+    if (!safe_to_repeat && may_not_show_yet(*row.noted))
+        co_return co_await context_.store.run(
+            [&](Transaction& transaction) { transaction.queue.defer(alone, context_.timing.read_back); });
+    std::optional<instantly::ApiError> refusal;
+    bool made = false;
+    try {
+        made = co_await is_made(row);
+    } catch (const instantly::ApiError& error) {
+        refusal = error;
+    }
+    if (refusal) co_return co_await verdicts_.fail(std::move(alone), refusal->failure());
+    if (!made && safe_to_repeat) {
+        Rows again;
+        again.push_back(std::move(row));
+        co_return co_await add(std::move(again));
+    }
+    co_await context_.store.run([&](Transaction& transaction) {
+        transaction.leads.forget_creates({row.claim.id});
+        transaction.queue.defer(alone, 0ms);
+    });
+}
+
+bool Creator::may_not_show_yet(const store::NotedCreate& create) const {
+    return context_.clock.wall() - create.at < context_.timing.patience;
+}
+
+store::NotedCreate Creator::noted_now(const sync::Content& local) const {
+    return {context_.clock.wall(), local[Field::campaign], local[Field::list_id],
+            instantly::creation_of(local).expected};
 }
 
 // --- leads with an email: /leads/add -------------------------------------------------------------------------------
@@ -88,23 +147,33 @@ asio::awaitable<void> Creator::add(Rows rows) {
     const auto campaign = id_or_nothing<sync::CampaignId>(rows.front().local[Field::campaign]);
     const auto list = id_or_nothing<sync::ListId>(rows.front().local[Field::list_id]);
     std::optional<sync::Failure> failure;
+    bool in_doubt = false;
     instantly::AddedLeads answer;
     std::vector<instantly::Creation> creations;
     try {
         co_await adopt_existing(rows);
         if (rows.empty()) co_return;
         std::vector<nlohmann::json> bodies;
+        std::map<sync::LeadId, store::NotedCreate> leaving;
         for (const auto& row : rows) {
             creations.push_back(instantly::creation_of(row.local));
             bodies.push_back(creations.back().body);
+            leaving.emplace(row.claim.id, noted_now(row.local));
         }
+        co_await context_.store.run([&](Transaction& transaction) { transaction.leads.note_creates(leaving); });
         answer = co_await context_.client.add_leads(campaign, list, std::move(bodies));
     } catch (const instantly::ApiError& error) {
         failure = error.failure();
+        in_doubt = error.in_doubt() || creations.empty();  // or it did not come to the create
     }
     if (!failure) co_return co_await settle_added(std::move(rows), std::move(creations), std::move(answer));
     Claims claims;
-    for (const auto& row : rows) claims.push_back(row.claim);
+    std::vector<sync::LeadId> refused;
+    for (const auto& row : rows) {
+        claims.push_back(row.claim);
+        if (!in_doubt && !row.noted) refused.push_back(row.claim.id);
+    }
+    co_await context_.store.run([&](Transaction& transaction) { transaction.leads.forget_creates(refused); });
     // One bad lead must not take the others of its target down with it.
     if (failure->kind == sync::FailureKind::lead && rows.size() > 1) {
         for (auto& row : rows) {
@@ -126,16 +195,21 @@ asio::awaitable<void> Creator::settle_added(Rows rows, std::vector<instantly::Cr
     for (const auto& lead : answer.created) {
         if (lead.index >= rows.size() || !done.insert(lead.index).second) continue;
         const auto& row = rows[lead.index];
-        created.push_back({row.claim.id, lead.id, creations[lead.index].expected});
+        created.push_back({row.claim.id, lead.id, creations[lead.index].expected, creations[lead.index].place});
         history.push_back({row.claim.id, "", std::nullopt, row.local[Field::email], sync::Side::local, "created",
                            "POST /leads/add"});
         read_back.push_back(row.claim);
     }
     Claims left;
-    for (std::size_t i = 0; i < rows.size(); ++i)
+    std::vector<sync::LeadId> known;
+    for (std::size_t i = 0; i < rows.size(); ++i) {
         if (!done.contains(i)) left.push_back(rows[i].claim);
+        // One that counts as there already may be what an earlier try has made.
+        if (done.contains(i) || answer.duplicated == 0) known.push_back(rows[i].claim.id);
+    }
     co_await context_.store.run([&](Transaction& transaction) {
         transaction.leads.created(created, context_.timing.patience, context_.clock.wall());
+        transaction.leads.forget_creates(known);
         transaction.leads.add_history(history);
         transaction.queue.defer(read_back, context_.timing.read_back);
     });
@@ -184,23 +258,29 @@ asio::awaitable<void> Creator::adopt_existing(Rows& rows) {
 
 // --- leads without one: POST /leads --------------------------------------------------------------------------------
 
-/// Not safe to repeat, so it is noted before it leaves. One that may have been carried out is looked for, once a read
-/// can't lag behind it any more, before it is sent again.
-asio::awaitable<void> Creator::post(Row row, std::optional<sync::Instant> attempted_at) {
-    auto creation = instantly::creation_of(row.local);
-    const auto now = context_.clock.wall();
+/// One that may have been carried out is looked for, once a read can't lag behind it any more, before it is sent again.
+asio::awaitable<void> Creator::post(Row row) {
     Claims alone(1, row.claim);
+    if (row.noted && may_not_show_yet(*row.noted))
+        co_return co_await context_.store.run(
+            [&](Transaction& transaction) { transaction.queue.defer(alone, context_.timing.read_back); });
     std::optional<instantly::ApiError> refusal;
     std::optional<sync::RemoteLead> lead;
+    const auto creation = instantly::creation_of(row.local);
     bool sent = false;
     try {
-        if (attempted_at && now - *attempted_at < context_.timing.patience)
-            co_return co_await context_.store.run(
-                [&](Transaction& transaction) { transaction.queue.defer(alone, context_.timing.read_back); });
-        if (attempted_at) lead = co_await find_posted(row.local, *attempted_at);
-        if (!lead) {
-            co_await context_.store.run(
-                [&](Transaction& transaction) { transaction.leads.note_create({row.claim.id}, now); });
+        bool found = false;
+        for (int looks = row.noted ? looks_before_belief : 0; looks > 0 && !found; --looks) {
+            found = co_await find_posted(row);
+            if (!found && looks > 1) co_await context_.clock.sleep_for(context_.timing.read_back);
+        }
+        if (!found) {
+            std::map<sync::LeadId, store::NotedCreate> leaving;
+            leaving.emplace(row.claim.id, noted_now(row.local));
+            co_await context_.store.run([&](Transaction& transaction) {
+                transaction.leads.forget_creates({row.claim.id});
+                transaction.leads.note_creates(leaving);
+            });
             sent = true;
             auto body = creation.body;
             const auto& list = row.local[Field::list_id];
@@ -210,34 +290,35 @@ asio::awaitable<void> Creator::post(Row row, std::optional<sync::Instant> attemp
     } catch (const instantly::ApiError& error) {
         refusal = error;
     }
-    if (!refusal) co_return co_await tie(std::move(row), std::move(creation), lead->id);
-    if (sent && !refusal->in_doubt() && !attempted_at)
+    if (lead) co_return co_await tie(std::move(row), creation, lead->id);
+    if (!refusal)  // found, and adopted
+        co_return co_await context_.store.run([&](Transaction& transaction) { transaction.queue.defer(alone, 0ms); });
+    if (sent && !refusal->in_doubt())
         co_await context_.store.run(
-            [&](Transaction& transaction) { transaction.leads.forget_create({row.claim.id}); });
+            [&](Transaction& transaction) { transaction.leads.forget_creates({row.claim.id}); });
     co_await verdicts_.fail(std::move(alone), refusal->failure());
 }
 
 asio::awaitable<void> Creator::tie(Row row, instantly::Creation creation, sync::InstantlyId lead) {
     std::vector<store::Creation> created;
-    created.push_back({row.claim.id, std::move(lead), std::move(creation.expected)});
+    created.push_back({row.claim.id, std::move(lead), std::move(creation.expected), std::move(creation.place)});
     std::vector<store::HistoryEntry> history;
     history.push_back({row.claim.id, "", std::nullopt, std::nullopt, sync::Side::local, "created", "POST /leads"});
     co_await context_.store.run([&](Transaction& transaction) {
         transaction.leads.created(created, context_.timing.patience, context_.clock.wall());
         transaction.leads.add_history(history);
-        transaction.leads.forget_create({row.claim.id});
+        transaction.leads.forget_creates({row.claim.id});
         transaction.queue.defer({row.claim}, context_.timing.read_back);
     });
 }
 
-/// A lead of the row's list that was made since then, has no email, shows all that was sent, and stands for no row
-/// yet.
-asio::awaitable<std::optional<sync::RemoteLead>> Creator::find_posted(sync::Content local, sync::Instant since) {
-    const auto sent = instantly::creation_of(local).expected;
-    const auto first = sync::first_id_at(since - 1min);  // our clock need not be theirs
-    instantly::LeadQuery query{.list = id_or_nothing<sync::ListId>(local[Field::list_id])};
+/// Reads the leads that the noted create's list has got since then; the merge adopts the one that shows what was sent.
+asio::awaitable<bool> Creator::find_posted(const Row& row) {
+    const auto first = sync::first_id_at(row.noted->at - store::NotedCreate::clock_slack);
+    instantly::LeadQuery query{.list = id_or_nothing<sync::ListId>(row.noted->list)};
     query.after = first;
     for (;;) {
+        const auto requested_at = context_.clock.wall();
         std::optional<instantly::ApiError> refusal;
         instantly::LeadPage page;
         try {
@@ -251,22 +332,15 @@ asio::awaitable<std::optional<sync::RemoteLead>> Creator::find_posted(sync::Cont
             query.after.reset();
             continue;
         }
-        for (auto& lead : page.leads) {
-            if (!sync::is_time_ordered(lead.id) || lead.id.text < first || present(lead.content[Field::email]))
-                continue;
-            const bool shows_all = std::ranges::all_of(sent, [&](const auto& value) {
-                return sync::agree(value_of(lead.content, value.first), value.second);
-            });
-            if (!shows_all) continue;
-            std::vector<sync::InstantlyId> id{lead.id};
-            const auto taken =
-                co_await context_.store.run([&](Transaction& transaction) { return transaction.leads.look_up(id); });
-            // One that a page has brought in as a row of its own gives way in created().
-            const auto held = taken.find(lead.id.text);
-            if (held == taken.end() || held->second.id.text == lead.id.text) co_return std::move(lead);
-        }
-        if (!page.next) co_return std::nullopt;
-        query.after = page.next;
+        const auto next = page.next;
+        auto observations = observations_of(page, requested_at, context_.clock.wall());
+        const auto result = co_await context_.store.run([&](Transaction& transaction) {
+            return observe(transaction, std::move(observations), context_.observing, context_.clock.wall());
+        });
+        for (const auto& lead : result.merged)
+            if (lead.id == row.claim.id) co_return true;
+        if (!next) co_return false;
+        query.after = next;
     }
 }
 

@@ -10,7 +10,8 @@
 namespace leadsync::daemon {
 
 /// Rows that Instantly has no lead for. What is there already, by email and target, is adopted; the rest goes through
-/// `/leads/add`, which is safe to repeat, and leads without an email through `POST /leads`, which is not.
+/// `/leads/add`, which is safe to repeat in the same target, and leads without an email through `POST /leads`, which is
+/// not. So every create is noted before it leaves, and one whose outcome is not known is looked for where it went.
 class Creator {
 public:
     Creator(PushContext& context, Verdicts& verdicts) : context_{context}, verdicts_{verdicts} {}
@@ -21,16 +22,21 @@ private:
     struct Row {
         store::Claim claim;
         sync::Content local;
+        std::optional<store::NotedCreate> noted;  ///< an earlier create whose outcome is not known
     };
     using Rows = std::vector<Row>;
 
+    boost::asio::awaitable<void> resume(Row row);
+    boost::asio::awaitable<bool> is_made(const Row& row);
     boost::asio::awaitable<void> add(Rows rows);
     boost::asio::awaitable<void> adopt_existing(Rows& rows);
     boost::asio::awaitable<void> settle_added(Rows rows, std::vector<instantly::Creation> creations,
                                               instantly::AddedLeads answer);
 
-    boost::asio::awaitable<void> post(Row row, std::optional<sync::Instant> attempted_at);
-    boost::asio::awaitable<std::optional<sync::RemoteLead>> find_posted(sync::Content local, sync::Instant since);
+    boost::asio::awaitable<void> post(Row row);
+    boost::asio::awaitable<bool> find_posted(const Row& row);
+    [[nodiscard]] bool may_not_show_yet(const store::NotedCreate& create) const;
+    [[nodiscard]] store::NotedCreate noted_now(const sync::Content& local) const;
     boost::asio::awaitable<void> tie(Row row, instantly::Creation creation, sync::InstantlyId lead);
 
     PushContext& context_;

@@ -5,12 +5,13 @@
 #include <fmt/format.h>
 #include <spdlog/spdlog.h>
 
+#include "daemon/tasks.hpp"
+
 namespace leadsync::daemon {
 namespace {
 
 constexpr int look_up_max = 100;
-/// Of the leads that neither the sweep nor a look-up shows, so many of a hundred are asked for one by one.
-constexpr std::size_t sample_max = 10;
+constexpr std::size_t asked_at_once = 8;
 
 }  // namespace
 
@@ -42,30 +43,29 @@ boost::asio::awaitable<bool> Deletions::look_into_some() {
     auto page = co_await client_.list_leads(query);
     std::unordered_set<std::string> listed;
     for (const auto& lead : page.leads) listed.insert(lead.id.text);
-    std::vector<std::pair<sync::LeadId, sync::InstantlyId>> missing;
+    struct Missing {
+        sync::LeadId id;
+        sync::InstantlyId instantly_id;
+        std::optional<sync::RemoteLead> lead;
+    };
+    std::vector<Missing> missing;
     std::vector<sync::LeadId> looked_into;
-    for (const auto& lead : noted) {
-        looked_into.push_back(lead.first);
-        if (!listed.contains(lead.second.text)) missing.push_back(lead);
+    for (const auto& [id, instantly_id] : noted) {
+        looked_into.push_back(id);
+        if (!listed.contains(instantly_id.text)) missing.push_back({id, instantly_id, std::nullopt});
     }
 
-    // A sample is asked for one by one; one of it that is there after all shows that lists hide rows, and then all
-    // are.
+    // Each is asked for by itself. A sample would not do: a row that lists hide may stand among many that are gone.
+    auto ask = [this](Missing& lead) -> asio::awaitable<void> {
+        lead.lead = co_await client_.get_lead(lead.instantly_id);
+    };
+    co_await for_each_of(missing, asked_at_once, ask);
     std::unordered_set<std::string> gone;
-    bool lists_hide = false;
-    for (std::size_t i = 0; i < missing.size(); ++i) {
-        const auto& [id, instantly_id] = missing[i];
-        if (i >= sample_max && !lists_hide) {
-            gone.insert(id.text);
-            continue;
-        }
-        auto lead = co_await client_.get_lead(instantly_id);
-        if (lead) {
-            lists_hide = true;
-            page.leads.push_back(std::move(*lead));
-        } else {
-            gone.insert(id.text);
-        }
+    for (auto& lead : missing) {
+        if (lead.lead)
+            page.leads.push_back(std::move(*lead.lead));
+        else
+            gone.insert(lead.id.text);
     }
     auto observations = observations_of(page, requested_at, clock_.wall());
     co_await store_.run([&](store::Transaction& transaction) {
@@ -75,24 +75,30 @@ boost::asio::awaitable<bool> Deletions::look_into_some() {
     co_return true;
 }
 
-/// The guard counts what waits for a decision already, too.
+/// The guard counts what waits for a decision already, too; that goes when the decision says so, however few are
+/// left.
 boost::asio::awaitable<void> Deletions::carry_out() {
     std::size_t gone = 0;
     std::size_t held = 0;
     co_await store_.run([&](store::Transaction& transaction) {
         gone = held = 0;
         const auto confirmed = transaction.leads.confirmed_absent();
-        if (confirmed.empty()) return;
+        auto new_ones = confirmed;
+        std::unordered_set<std::string> waiting;
+        for (const auto& id : transaction.queue.held(store::HoldKind::remote_deletion, confirmed))
+            waiting.insert(id.text);
+        std::erase_if(new_ones, [&](const auto& id) { return waiting.contains(id.text); });
+        if (new_ones.empty()) return;
         const auto allowed = sync::allowed_deletes(limit_, transaction.leads.count());
         if (!allowed || static_cast<std::int64_t>(confirmed.size()) <= *allowed) {
-            transaction.leads.mark_gone(confirmed, policy_);
-            gone = confirmed.size();
+            transaction.leads.mark_gone(new_ones, policy_);
+            gone = new_ones.size();
             return;
         }
-        transaction.queue.hold(store::HoldKind::remote_deletion, confirmed,
+        transaction.queue.hold(store::HoldKind::remote_deletion, new_ones,
                                fmt::format("{} leads are gone on Instantly, more than the {} that may go at once",
                                            confirmed.size(), *allowed));
-        held = confirmed.size();
+        held = new_ones.size();
     });
     if (gone > 0) spdlog::info("workspace {}: {} leads were deleted on Instantly", workspace_, gone);
     if (held > 0)

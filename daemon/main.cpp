@@ -1,4 +1,6 @@
 #include <csignal>
+#include <functional>
+#include <optional>
 
 #include <CLI/CLI.hpp>
 #include <fmt/format.h>
@@ -21,58 +23,161 @@ int fail(Exit status, std::string message) {
     return static_cast<int>(status);
 }
 
+/// The command line: the commands with their options, and what was given.
+class CommandLine {
+public:
+    CommandLine() {
+        app_.require_subcommand(1);
+        app_.fallthrough();
+        app_.add_option("-c,--config", config_file_, "leadsync.yaml, then /etc/leadsync/leadsync.yaml");
+        add_run();
+        add_conflicts();
+        add_held();
+        add_why();
+        add_around();
+    }
+
+    CLI::App& app() { return app_; }
+    [[nodiscard]] const std::optional<std::string>& config_file() const { return config_file_; }
+
+    /// What the chosen command does. Nothing: it needs no config, and is done.
+    [[nodiscard]] const std::function<Exit(const Config&)>& chosen() const { return chosen_; }
+
+private:
+    using Command = std::function<Exit(const Config&)>;
+
+    CLI::App* add(CLI::App& parent, const std::string& name, const std::string& what, Command command) {
+        auto* added = parent.add_subcommand(name, what);
+        added->callback([this, run = std::move(command)] { chosen_ = run; });
+        return added;
+    }
+
+    void add_workspaces(CLI::App* command) {
+        command->add_option("--workspace", workspaces_, "only this one; may be given again")->allow_extra_args(false);
+    }
+    void add_json(CLI::App* command) { command->add_flag("--json", json_, "for machines"); }
+
+    void add_run() {
+        add(app_, "run", "the daemon: every workspace of the config, until SIGTERM",
+            [](const Config& config) { return run(config); });
+        auto* backfill_command = add(app_, "backfill", "one complete sweep; goes on where an earlier one was stopped",
+                                     [this](const Config& config) { return backfill(config, workspaces_, drain_); });
+        add_workspaces(backfill_command);
+        backfill_command->add_flag("--drain", drain_, "then wait until nothing is pending");
+        auto* plan_command =
+            add(app_, "plan", "dry run: what the next sync would pull, push and find in conflict; writes nothing",
+                [this](const Config& config) { return plan(config, workspaces_, json_); });
+        add_workspaces(plan_command);
+        add_json(plan_command);
+        auto* status_command = add(app_, "status", "every workspace: state, freshness, queue, conflicts, rate used",
+                                   [this](const Config& config) { return status(config, json_); });
+        add_json(status_command);
+    }
+
+    void add_conflicts() {
+        auto* conflicts = app_.add_subcommand("conflicts", "fields that both sides have changed");
+        conflicts->require_subcommand(1);
+        auto* list = add(*conflicts, "list", "those that are open", [this](const Config& config) {
+            return list_conflicts(config, workspaces_, selection_.all, json_);
+        });
+        add_workspaces(list);
+        list->add_flag("--all", selection_.all, "the settled ones too");
+        add_json(list);
+        auto* resolve = add(*conflicts, "resolve", "says which value is to stand",
+                            [this](const Config& config) { return resolve_conflicts(config, selection(), take_); });
+        add_selection(resolve, "conflicts");
+        resolve->add_option("--field", selection_.field, "only of this field, with --all");
+        resolve->add_option("--take", take_, "whose value is to stand: local or remote")
+            ->required()
+            ->check(CLI::IsMember({"local", "remote"}));
+    }
+
+    void add_held() {
+        auto* held = app_.add_subcommand("held", "what the guard holds until a person decides");
+        held->require_subcommand(1);
+        auto* list = add(*held, "list", "what is held, and why",
+                         [this](const Config& config) { return list_held(config, workspaces_, json_); });
+        add_workspaces(list);
+        add_json(list);
+        for (const auto* decision : {"approve", "reject"}) {
+            auto* decide =
+                add(*held, decision, decision == std::string_view{"approve"} ? "lets it go" : "undoes it",
+                    [this, decision](const Config& config) { return decide_held(config, selection(), decision); });
+            add_selection(decide, "held changes");
+            decide->add_option("--kind", selection_.kind, "only of this kind, with --all")
+                ->check(CLI::IsMember({"create", "change", "delete"}));
+            decide->add_option("--side", selection_.side, "only what this side wants, with --all")
+                ->check(CLI::IsMember({"local", "remote"}));
+        }
+    }
+
+    void add_selection(CLI::App* command, const std::string& what) {
+        command->add_option("ids", selection_.ids, "which " + what + ", as the list tells");
+        command->add_flag("--all", selection_.all, "all that are open");
+        add_workspaces(command);
+    }
+
+    Selection& selection() {
+        selection_.workspaces = workspaces_;
+        return selection_;
+    }
+
+    void add_why() {
+        auto* why_command = add(app_, "why", "the history of a lead: who changed what when, and by which rule",
+                                [this](const Config& config) {
+                                    question_.workspaces = workspaces_;
+                                    question_.json = json_;
+                                    return why(config, question_);
+                                });
+        why_command->add_option("lead", question_.lead, "its email, our id or Instantly's")->required();
+        why_command->add_option("field", question_.field, "only this field");
+        add_workspaces(why_command);
+        add_json(why_command);
+    }
+
+    void add_around() {
+        auto* migrate_command = add(app_, "migrate", "bring the schema up to date",
+                                    [this](const Config& config) { return migrate(config, only_status_, json_); });
+        migrate_command->add_flag("--status", only_status_, "only tell what is applied");
+        migrate_command->add_flag("--json", json_, "for machines, with --status");
+        add(app_, "check", "config, database, keys: each line ok or what to do",
+            [](const Config& config) { return check(config); });
+        app_.add_subcommand("version", "build facts")->callback([] { fmt::print("{}\n", build_facts()); });
+    }
+
+    CLI::App app_{"Keeps a company's Instantly.ai leads and a PostgreSQL table in agreement, both ways."};
+    std::optional<std::string> config_file_;
+    std::vector<std::string> workspaces_;
+    bool json_ = false;
+    bool drain_ = false;
+    bool only_status_ = false;
+    Selection selection_;
+    std::string take_;
+    WhyQuestion question_;
+    Command chosen_;
+};
+
 }  // namespace
 
 int main(int argc, char** argv) {
     std::signal(SIGPIPE, SIG_IGN);
-    CLI::App app{"Keeps a company's Instantly.ai leads and a PostgreSQL table in agreement, both ways."};
-    app.require_subcommand(1);
-    app.fallthrough();
-    std::optional<std::filesystem::path> config_file;
-    std::string config_text;
-    app.add_option("-c,--config", config_text, "leadsync.yaml, then /etc/leadsync/leadsync.yaml");
-    bool json = false;
-    bool drain = false;
-    bool only_status = false;
-    std::vector<std::string> workspaces;
-
-    auto* run_command = app.add_subcommand("run", "the daemon: every workspace of the config, until SIGTERM");
-    auto* backfill_command =
-        app.add_subcommand("backfill", "one complete sweep; goes on where an earlier one was stopped");
-    backfill_command->add_option("--workspace", workspaces, "only this one; may be given again");
-    backfill_command->add_flag("--drain", drain, "then wait until nothing is pending");
-    auto* status_command = app.add_subcommand("status", "every workspace: state, freshness, queue, rate used");
-    status_command->add_flag("--json", json, "for machines");
-    auto* migrate_command = app.add_subcommand("migrate", "bring the schema up to date");
-    migrate_command->add_flag("--status", only_status, "only tell what is applied");
-    migrate_command->add_flag("--json", json, "for machines, with --status");
-    auto* check_command = app.add_subcommand("check", "config, database, keys: each line ok or what to do");
-    auto* version_command = app.add_subcommand("version", "build facts");
-
+    CommandLine line;
     try {
-        app.parse(argc, argv);
+        line.app().parse(argc, argv);
     } catch (const CLI::ParseError& error) {
-        if (error.get_exit_code() == 0) return app.exit(error);  // --help
+        if (error.get_exit_code() == 0) return line.app().exit(error);  // --help
         return fail(Exit::usage, std::string{error.what()} + "; leadsync --help lists the commands");
     }
-    if (version_command->parsed()) {
-        fmt::print("{}\n", build_facts());
-        return 0;
-    }
-    if (!config_text.empty()) config_file = config_text;
+    if (!line.chosen()) return 0;
     try {
-        const auto config = load_config(find_config(config_file));
+        const auto config = load_config(find_config(line.config_file()));
         set_up_logging(config.log);
-        Exit status_code = Exit::done;
-        if (run_command->parsed()) status_code = run(config);
-        if (backfill_command->parsed()) status_code = backfill(config, workspaces, drain);
-        if (status_command->parsed()) status_code = status(config, json);
-        if (migrate_command->parsed()) status_code = migrate(config, only_status, json);
-        if (check_command->parsed()) status_code = check(config);
-        return static_cast<int>(status_code);
+        return static_cast<int>(line.chosen()(config));
     } catch (const ConfigError& error) {
-        for (const auto& line : error.lines()) fmt::print(stderr, "leadsync: {}\n", line);
+        for (const auto& text : error.lines()) fmt::print(stderr, "leadsync: {}\n", text);
         return static_cast<int>(Exit::usage);
+    } catch (const UsageError& error) {
+        return fail(Exit::usage, error.what());
     } catch (const std::exception& error) {
         return fail(Exit::failed, error.what());
     }

@@ -40,6 +40,8 @@ public:
         std::vector<Observation> unknown;
         for (auto& observation : unique) {
             const auto found = held_.find(observation.lead.id.text);
+            if (found != held_.end() && found->second.tombstone && found->second.expecting)
+                result_.still_there.push_back(found->second.id);
             if (found == held_.end())
                 unknown.push_back(std::move(observation));
             else if (needs_no_merge(found->second, observation))
@@ -84,11 +86,15 @@ private:
         restore_or_report(missing);
     }
 
-    /// Remote edits that wait for an operator already are not let in by the next sweep.
+    /// Remote edits that wait for an operator, or for what one has said to be carried out, are not let in by the next
+    /// sweep. A lead whose local edits are held is open to them.
     void find_held_back(const std::unordered_map<std::string, sync::KnownLead>& known) {
         if (!options_.changes_left) return;
         std::vector<LeadId> ids;
-        for (const auto& [instantly_id, lead] : known) ids.push_back(lead.id);
+        for (const auto& [instantly_id, lead] : known)
+            if (lead.status == sync::SyncStatus::held) ids.push_back(lead.id);
+        for (const auto& id : ids) held_back_.insert(id.text);
+        for (const auto& id : transaction_.queue.held(store::HoldKind::change, ids)) held_back_.erase(id.text);
         for (const auto& id : transaction_.queue.held(store::HoldKind::remote_change, ids))
             held_back_.insert(id.text);
     }
@@ -106,6 +112,7 @@ private:
 
     void merge(sync::KnownLead known, const Observation& observation, Guarded guarded) {
         apply_rejection(known, observation);
+        known.form_is_believed = options_.form_is_believed.contains(known.id);
         auto outcome = sync::take_in(known, observation, options_.policy);
         if (guarded == Guarded::yes && brings_remote_edits(outcome.result)) {
             if (!is_let_in(known.id)) {
@@ -131,7 +138,8 @@ private:
         if (found == options_.rejected.end()) return;
         if (found->second == store::HoldKind::change) {
             tell(known.id, "", std::nullopt, std::nullopt, "rejected");
-            known.local = sync::undone(known);
+            for (const auto& change : sync::undo(known))
+                tell(known.id, change.key, change.before, change.after, std::string{change.rule});
             known.status = sync::SyncStatus::pending;
         } else if (found->second == store::HoldKind::remote_change) {
             // What stands there now is what both sides start from: every difference is ours to push.
@@ -167,7 +175,7 @@ private:
         for (const auto& observation : unknown) {
             const auto& content = observation.lead.content;
             identities.push_back(
-                {observation.lead.id, content[Field::email], content[Field::campaign], content[Field::list_id]});
+                {observation.lead.id, content[Field::email], content[Field::campaign], content[Field::list_id], content[Field::timestamp_created], &content});
         }
         const auto rows = transaction_.leads.adoptable(identities);
         const bool tells_new = transaction_.progress.is_backfilled();
@@ -190,6 +198,13 @@ private:
         const bool held = !transaction_.queue.held(store::HoldKind::create, {row.id}).empty();
         known.status = held ? sync::SyncStatus::held : sync::SyncStatus::pending;
         tell(row.id, "", std::nullopt, observation.lead.content[Field::email], "adopted");
+        // Made by a create whose answer was lost: what was sent is what both sides start from.
+        const auto noted = transaction_.leads.noted_creates({row.id});
+        if (const auto create = noted.find(row.id); create != noted.end()) {
+            for (const auto& [key, value] : create->second.sent) sync::set_value(known.base.content, key, value);
+            known.base.content[Field::campaign] = create->second.campaign;
+            known.base.content[Field::list_id] = create->second.list;
+        }
         created_.push_back(row.id);
         merge(std::move(known), observation, Guarded::no);
     }
@@ -207,9 +222,10 @@ private:
         leads.add_conflicts(conflicts_);
         leads.update_conflicts(conflict_updates_);
         leads.add_history(history_);
-        leads.forget_create(created_);
+        leads.forget_creates(created_);
         // Whoever has the lead in hand has not seen what a page found. A look-up is made by the one who has it.
         if (!options_.everything) queue.enqueue(to_queue_);
+        queue.enqueue(result_.still_there);
         queue.forget_dead(settled_);
         queue.hold(store::HoldKind::remote_change, to_hold_,
                    "too many leads were edited on Instantly at once: leadsync held list shows them");

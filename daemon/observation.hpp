@@ -2,6 +2,7 @@
 
 #include <map>
 #include <optional>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -23,6 +24,8 @@ struct ObserveOptions {
     std::optional<std::int64_t> changes_left;
     /// What an operator has rejected, by lead: local edits are undone, remote ones are overruled.
     std::map<sync::LeadId, store::HoldKind> rejected;
+    /// Leads whose writes were sent so often that the form they took on Instantly is believed.
+    std::set<sync::LeadId> form_is_believed;
     /// A dry run: decides, locks nothing, writes nothing.
     bool dry_run = false;
 };
@@ -43,6 +46,7 @@ struct ObserveResult {
     std::size_t pulled = 0;     ///< leads whose both-ways values came over from Instantly
     std::size_t held = 0;       ///< leads whose remote edits wait for an operator
     std::size_t conflicts = 0;
+    std::vector<sync::LeadId> still_there;  ///< deleted here and on Instantly, yet shown: to be deleted again
     std::vector<sync::LeadId> busy;        ///< locked by somebody else, not taken in: to be looked at again
     std::vector<MergedLead> merged;        ///< every known or adopted lead that was merged
     std::vector<sync::LeadRow> new_leads;  ///< of a dry run

@@ -1,5 +1,7 @@
 #include "daemon/pusher.hpp"
 
+#include <limits>
+
 #include <fmt/format.h>
 #include <spdlog/spdlog.h>
 
@@ -97,7 +99,9 @@ Claims Pusher::claim(Transaction& transaction, milliseconds& wait) {
 void Pusher::hold_avalanches(Transaction& transaction) {
     const auto now = context_.clock.now();
     if (!leads_ || now - leads_counted_ > count_keeps) {
-        leads_ = transaction.leads.count();
+        // What is deleted here and waits to be deleted there is a part of what there was.
+        leads_ = transaction.leads.count()
+                 + transaction.queue.backlog(HoldKind::remove, std::numeric_limits<std::int64_t>::max());
         leads_counted_ = now;
     }
     const auto check = [&](HoldKind kind, const char* what, std::optional<std::int64_t> allowed) {

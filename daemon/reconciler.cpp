@@ -18,6 +18,7 @@ using store::Transaction;
 
 constexpr int lost_writes_max = 5;          // a write that never shows is given up on after so many sendings
 constexpr std::size_t assign_together = 2;  // leads for one assignee that are worth a bulk-assign
+constexpr int merge_refusals_max = 3;       // of a merge that a request before may have carried out
 constexpr auto no_longer_there = "Instantly no longer has this lead (404)";
 
 template <class Parts>
@@ -29,18 +30,11 @@ std::string joined(const Parts& parts) {
 
 std::string quoted(const sync::Value& value) { return value ? "\"" + *value + "\"" : "nothing"; }
 
-/// What both sides hold of a key.
-sync::Value value_of(const sync::Content& content, const sync::Key& key) {
-    if (const auto name = sync::variable_of(key)) return sync::text_of(content.custom_variables, *name);
-    const auto field = sync::field_named(key);
-    return field ? content[*field] : std::nullopt;
-}
-
 std::string never_stored(const sync::MergeResult& result, int times) {
     std::vector<std::string> told;
     for (const auto& key : result.lost)
-        told.push_back(fmt::format("{} = {}, and Instantly still shows {}", key, quoted(value_of(result.local, key)),
-                                   quoted(value_of(result.remote, key))));
+        told.push_back(fmt::format("{} = {}, and Instantly still shows {}", key, quoted(sync::value_of(result.local, key)),
+                                   quoted(sync::value_of(result.remote, key))));
     return fmt::format("sent {} times: {}; edit the lead to have it sent again", times, joined(told));
 }
 
@@ -88,6 +82,7 @@ asio::awaitable<Reconciler::LookUp> Reconciler::look_up(const Claims& claims) {
     for (const auto& claim : claims) {
         query.ids.push_back(claim.instantly_id);
         missing.insert(claim.instantly_id.text);
+        if (claim.resends + 1 >= lost_writes_max) options.form_is_believed.insert(claim.id);
         if (claim.approval == Approval::rejected && claim.approval_of)
             options.rejected.emplace(claim.id, *claim.approval_of);
     }
@@ -146,6 +141,8 @@ void Reconciler::sort_merged(const Claim& claim, MergedLead lead, Sorted& sorted
         sorted.later.push_back(claim);
     else if (!sending.plan.refused.empty())
         sorted.refused.emplace_back(claim, joined(sending.plan.refused));
+    else if (claim.merge_into && claim.merge_sent_ago && *claim.merge_sent_ago < context_.timing.patience)
+        sorted.later.push_back(claim);  // it may not show yet
     else if (claim.merge_into)
         sorted.to_merge.push_back(claim);
     else
@@ -161,9 +158,10 @@ asio::awaitable<void> Reconciler::settle_gone(Claims claims) {
         auto& [leads, queue, progress] = transaction;
         given_up.clear();
         for (const auto& claim : claims) {
-            if (claim.merge_into && claim.merge_sent) {
+            if (claim.merge_into && claim.merge_sent_ago) {
                 queue.merge_ended(claim.id, true);
                 queue.complete({claim});
+                queue.look_again({*claim.merge_into}, std::chrono::milliseconds{0});
                 continue;
             }
             if (claim.merge_into) queue.merge_ended(claim.id, false);
@@ -191,45 +189,37 @@ asio::awaitable<void> Reconciler::merge_away(Claims claims) {
     for (auto& claim : claims) co_await merge_away(std::move(claim));
 }
 
-/// `crm.merge_leads`: the one operation that is no difference between row and base. A request whose answer was lost
-/// shows by the source being gone.
+/// `crm.merge_leads`: the one operation that is no difference between row and base. Like any write it is done when a
+/// look shows it: by the source being gone (settle_gone). Until then its row stays.
 asio::awaitable<void> Reconciler::merge_away(Claim claim) {
+    Claims alone(1, claim);
     if (claim.merge_destination.text.empty()) {
         co_await context_.store.run(
             [&](Transaction& transaction) { transaction.queue.merge_ended(claim.id, false); });
-        Claims alone(1, claim);
         co_return co_await verdicts_.give_up(std::move(alone),
                                              "the lead it was to be merged into is no longer on Instantly");
     }
-    const bool sent_before = claim.merge_sent;
     co_await context_.store.run([&](Transaction& transaction) { transaction.queue.merge_leaves(claim.id); });
-    const auto requested_at = context_.clock.wall();
     std::optional<instantly::ApiError> refusal;
-    std::optional<sync::RemoteLead> destination;
     try {
-        destination = co_await context_.client.merge_leads(claim.instantly_id, claim.merge_destination);
+        co_await context_.client.merge_leads(claim.instantly_id, claim.merge_destination);
     } catch (const instantly::ApiError& error) {
         refusal = error;
     }
+    const bool refused = refusal && refusal->failure().kind == sync::FailureKind::lead && !refusal->in_doubt();
+    // One refused after an earlier one may have been merged by that: the next look tells, a few times.
+    const bool may_be_done = claim.merge_sent_ago && claim.attempts < merge_refusals_max;
+    if (refused && !may_be_done)
+        co_await context_.store.run(
+            [&](Transaction& transaction) { transaction.queue.merge_ended(claim.id, false); });
     if (refusal) {
-        const bool refused = refusal->failure().kind == sync::FailureKind::lead && !refusal->in_doubt();
-        if (refused && !sent_before)
-            co_await context_.store.run(
-                [&](Transaction& transaction) { transaction.queue.merge_ended(claim.id, false); });
-        Claims alone(1, claim);
-        if (refused && sent_before)  // merged by the request before, perhaps: the next look tells
-            co_return co_await context_.store.run(
-                [&](Transaction& transaction) { transaction.queue.defer(alone, context_.timing.read_back); });
-        co_return co_await verdicts_.fail(std::move(alone), refusal->failure());
+        auto failure = refusal->failure();
+        if (refused && may_be_done) failure.kind = sync::FailureKind::transient;
+        co_return co_await verdicts_.fail(std::move(alone), std::move(failure));
     }
-    std::vector<sync::Observation> answer;
-    answer.push_back({std::move(*destination), requested_at});
-    auto options = context_.observing;
-    options.request = "POST /leads/merge";
     co_await context_.store.run([&](Transaction& transaction) {
-        observe(transaction, answer, options, context_.clock.wall());
-        transaction.queue.merge_ended(claim.id, true);
-        transaction.queue.complete({claim});
+        transaction.queue.defer(alone, context_.timing.read_back);
+        transaction.queue.look_again({*claim.merge_into}, context_.timing.read_back);
     });
 }
 
@@ -271,7 +261,7 @@ void Reconciler::note(Transaction& transaction, const std::vector<Sending>& send
         const auto calls = sending.calls();
         for (const auto& [values, request] : calls)
             for (const auto& [key, value] : values) {
-                const auto before = value_of(sending.remote, key);
+                const auto before = sync::value_of(sending.remote, key);
                 if (sync::agree(before, value)) continue;  // the rest of a complete map
                 const bool again = std::ranges::count(sending.lost, key) > 0;
                 history.push_back({sending.claim.id, key, before, value, sync::Side::local,

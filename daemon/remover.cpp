@@ -33,6 +33,7 @@ asio::awaitable<void> Remover::remove(Claims claims) {
     };
     co_await for_each_of(removals, calls_at_once, call);
     std::vector<store::HistoryEntry> history;
+    store::Writes absences;  // a page that shows one of them again has it deleted again
     for (const auto& removal : removals) {
         if (removal.failure) {
             Claims alone(1, removal.claim);
@@ -40,10 +41,12 @@ asio::awaitable<void> Remover::remove(Claims claims) {
             continue;
         }
         done.push_back(removal.claim);
+        absences[removal.claim.id].emplace("", std::nullopt);
         history.push_back({removal.claim.id, "", removal.claim.instantly_id.text, std::nullopt, sync::Side::local,
                            "deleted", "DELETE /leads/{id}"});
     }
     co_await context_.store.run([&](Transaction& transaction) {
+        transaction.leads.expect(absences, context_.timing.patience);
         transaction.queue.complete(done);
         transaction.leads.add_history(history);
         transaction.leads.bring_back(ids_of(brought_back));

@@ -200,6 +200,7 @@ CREATE TABLE sync.base (
     expected          jsonb,                -- accepted writes not shown yet: {key: value}
     expected_until    timestamptz,
     written_at        timestamptz,          -- end of our last write; an answer asked for before it is stale
+    observed_at       timestamptz,          -- when the answer that this rests on was asked for; both by the daemon's clock
     flips             jsonb,                -- how often a key changed sides lately: {key: [side, count, since]}
     deleted_at        timestamptz,          -- the row was deleted here
     gone_at           timestamptz,          -- Instantly no longer has the lead
@@ -254,11 +255,15 @@ CREATE TABLE sync.absent (
     PRIMARY KEY (workspace, lead_id)
 );
 
--- Creates by POST /leads, which is not safe to repeat: noted before they leave, forgotten when their outcome is known.
+-- Creates that have left: noted before, forgotten when their outcome is known. A row that is sent elsewhere meanwhile
+-- would become two leads.
 CREATE TABLE sync.creates (
     workspace    text NOT NULL,
     lead_id      uuid NOT NULL,
     attempted_at timestamptz NOT NULL,      -- by the daemon's clock
+    campaign     uuid,                      -- where it makes the lead
+    list_id      uuid,
+    sent         jsonb,                     -- {key: value}; where there is no email, what the lead is known by
     PRIMARY KEY (workspace, lead_id)
 );
 

@@ -83,6 +83,9 @@ BEGIN
             HINT = format('Known: %s. A workspace is known once leadsync has run with it in its config.',
                           coalesce((SELECT string_agg(name, ', ' ORDER BY name) FROM crm.workspaces), 'none yet'));
     END IF;
+    -- The row of a lead that was deleted here and is still there: it is that lead again.
+    SELECT b.instantly_id INTO NEW.instantly_id FROM sync.base b
+    WHERE b.workspace = NEW.workspace AND b.lead_id = NEW.id AND b.deleted_at IS NOT NULL;
     NEW.sync_status := 'pending';
     NEW.updated_at := now();
     NEW.sync_error := CASE WHEN NEW.campaign IS NULL AND NEW.list_id IS NULL
@@ -108,6 +111,8 @@ CREATE FUNCTION sync.capture() RETURNS trigger
     LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
     IF TG_OP = 'INSERT' THEN
+        UPDATE sync.base b SET deleted_at = NULL, content_hash = 0, expected = NULL, expected_until = NULL
+        FROM new_rows n WHERE b.workspace = n.workspace AND b.lead_id = n.id AND b.deleted_at IS NOT NULL;
         INSERT INTO sync.queue AS q (workspace, lead_id, edited_at, edited_by)
         SELECT workspace, id, clock_timestamp(), session_user FROM new_rows
         WHERE campaign IS NOT NULL OR list_id IS NOT NULL ORDER BY workspace, id

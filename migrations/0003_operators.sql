@@ -46,7 +46,11 @@ BEGIN
     SELECT DISTINCT ON (workspace, lead_id) workspace, lead_id, decision, side || ' ' || kind
     FROM new_rows WHERE decision IS NOT NULL ORDER BY workspace, lead_id, id
     ON CONFLICT (workspace, lead_id) DO UPDATE
-        SET generation = q.generation + 1, due_at = now(), attempts = 0, dead_at = NULL, held_at = NULL,
+        SET generation = q.generation + 1, due_at = now(), attempts = 0, dead_at = NULL,
+            -- Something else of the lead may still wait for a decision.
+            held_at = CASE WHEN EXISTS (SELECT FROM crm.held h WHERE h.workspace = q.workspace
+                                        AND h.lead_id = q.lead_id AND h.side = 'local' AND h.decision IS NULL)
+                           THEN q.held_at END,
             decision = excluded.decision, decided = excluded.decided;
     IF FOUND THEN
         PERFORM pg_notify('leadsync', '');
@@ -111,8 +115,9 @@ BEGIN
     INSERT INTO sync.merges (workspace, source_id, destination_id) VALUES (merge_leads.workspace, source, destination);
     UPDATE crm.leads l SET sync_status = CASE WHEN l.sync_status = 'held' THEN 'held' ELSE 'pending' END
     WHERE l.workspace = merge_leads.workspace AND l.id = source;
+    -- By the key's name: `workspace` is a parameter here too.
     INSERT INTO sync.queue AS q (workspace, lead_id) VALUES (merge_leads.workspace, source)
-    ON CONFLICT (workspace, lead_id) DO UPDATE
+    ON CONFLICT ON CONSTRAINT queue_pkey DO UPDATE
         SET generation = q.generation + 1, due_at = now(), attempts = 0, resends = 0, dead_at = NULL;
     PERFORM pg_notify('leadsync', '');
 END $$;

@@ -162,6 +162,21 @@ std::optional<Field> field_named(std::string_view name) {
 
 bool agree(const Value& one, const Value& other) { return one.value_or("") == other.value_or(""); }
 
+bool same_but_for_form(const Value& one, const Value& other) {
+    const auto essence = [](const Value& value) {
+        std::string letters;
+        for (const char c : value.value_or("")) {
+            const bool beyond_ascii = static_cast<unsigned char>(c) >= 0x80;
+            if (c >= 'A' && c <= 'Z')
+                letters.push_back(static_cast<char>(c - 'A' + 'a'));
+            else if (beyond_ascii || (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9'))
+                letters.push_back(c);
+        }
+        return letters;
+    };
+    return essence(one) == essence(other) && !essence(one).empty();
+}
+
 std::optional<std::string> canonical(Kind kind, std::string_view value) {
     switch (kind) {
         case text:

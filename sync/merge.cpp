@@ -1,11 +1,14 @@
 #include "sync/merge.hpp"
 
+#include <algorithm>
+#include <array>
 #include <set>
 
 namespace leadsync::sync {
 namespace {
 
 constexpr std::string_view variable_prefix = "custom_variables.";
+constexpr std::array place{Field::campaign, Field::list_id};
 
 bool present(const Value& value) { return value && !value->empty(); }
 
@@ -22,6 +25,9 @@ public:
           result_{.local = local} {}
 
     MergeResult run() {
+        place_overtaken_ = is_overtaken_place();
+        place_contested_ =
+            changed_place(local_) && changed_place(remote_.content) && (place_overtaken_ || !is_awaited_place());
         for (const auto& line : field_table()) {
             if (line.owner == Owner::both_ways)
                 merge_field(line.field);
@@ -56,15 +62,42 @@ private:
         result_.local[line.field] = seen;
     }
 
+    /// A lead is in one place, campaign or list: where both sides have moved it, both columns go by one decision.
+    [[nodiscard]] bool changed_place(const Content& side) const {
+        return std::ranges::any_of(place, [&](Field field) { return !agree(side[field], base_.content[field]); });
+    }
+
+    [[nodiscard]] bool is_awaited_place() const {
+        return std::ranges::any_of(place, [&](Field field) { return base_.expected.contains(key_of(field)); });
+    }
+
+    /// A move of ours is out, and the lead is neither where it was nor where the move takes it: somebody else has moved
+    /// it, and whether ours came to anything is of no interest any more.
+    [[nodiscard]] bool is_overtaken_place() const {
+        return is_awaited_place() && changed_place(remote_.content) && std::ranges::none_of(place, [&](Field field) {
+                   const auto out = base_.expected.find(key_of(field));
+                   return out != base_.expected.end() && agree(remote_.content[field], out->second);
+               });
+    }
+
+    [[nodiscard]] static bool is_place(const Key& key) {
+        return std::ranges::any_of(place, [&](Field field) { return key == spec(field).name; });
+    }
+
     void merge_field(Field field) {
         const Value& base = base_.content[field];
         const bool readable = !remote_.unreadable.test(index(field));
         const Value& remote = readable ? remote_.content[field] : base;
         result_.remote[field] = remote;
-        const auto answer = decide({key_of(field), base, local_[field], remote, policy_.of(field),
+        const auto answer = decide({key_of(field), base, local_[field], remote, rule_of(field),
                                     policy_.may_clear(field), changed_at(field)});
         result_.base.content[field] = answer.base;
         if (answer.take_remote) result_.local[field] = remote;
+    }
+
+    /// The two columns of a place share the campaign's rule.
+    [[nodiscard]] Rule rule_of(Field field) const {
+        return policy_.of(field == Field::list_id ? Field::campaign : field);
     }
 
     void merge_variable(const std::string& name) {
@@ -104,8 +137,15 @@ private:
         const auto& key = question.key;
         std::optional<Value> expected;
         if (const auto out = base_.expected.find(key); out != base_.expected.end()) expected.emplace(out->second);
-        const auto plan =
-            plan_key(question.base, question.local, question.remote, expected, base_.expectations_expired);
+        if (place_overtaken_ && is_place(key)) expected.reset();
+        auto plan = plan_key(question.base, question.local, question.remote, expected, base_.expectations_expired);
+        if (plan.write_lost && circumstances_.form_is_believed && expected
+            && agree(question.local, *expected) && same_but_for_form(question.remote, *expected)) {
+            plan.write_lost = false;
+            plan.normalised = true;
+            plan.base = *expected;
+            plan.decision = agree(question.local, question.remote) ? Decision::agreed : Decision::take_remote;
+        }
         keep_flips(key);
         if (plan.still_expected) result_.base.expected[key] = *expected;
         if (plan.write_lost) result_.lost.push_back(key);
@@ -120,15 +160,16 @@ private:
             case Decision::await:
                 return {question.remote};
             case Decision::take_remote:
-                if (keeps_value(question)) return conflict(question, plan, Rule::keep_value, Side::local);
+                // What a server makes of a value that was sent is its word on it, also when that is nothing.
+                if (!plan.normalised && keeps_value(question)) return keep_value(question, plan);
                 return take(question, plan, plan.normalised ? "normalised" : "edit");
             case Decision::push_local:
+                if (place_contested_ && is_place(key)) break;
                 return push(question, plan);
             case Decision::conflict:
                 break;
         }
-        if (keeps_value(question) && question.rule != Rule::manual)
-            return conflict(question, plan, Rule::keep_value, Side::local);
+        if (keeps_value(question) && question.rule != Rule::manual) return keep_value(question, plan);
         return conflict(question, plan, question.rule, winner(question));
     }
 
@@ -196,6 +237,13 @@ private:
         return {plan.base};
     }
 
+    /// Sent back: an automation there that goes on emptying the field is argued with a few times only.
+    Answer keep_value(const Question& question, const KeyPlan& plan) {
+        if (flips_too_often(question.key, Side::remote) || flips_too_often(question.key, Side::local))
+            return conflict(question, plan, Rule::flip_flop, std::nullopt);
+        return conflict(question, plan, Rule::keep_value, Side::local);
+    }
+
     Answer take(const Question& question, const KeyPlan& plan, std::string_view rule) {
         if (flips_too_often(question.key, Side::remote))
             return conflict(question, plan, Rule::flip_flop, std::nullopt);
@@ -244,6 +292,8 @@ private:
     const RemoteLead& remote_;
     const ConflictPolicy& policy_;
     const Circumstances& circumstances_;
+    bool place_contested_ = false;
+    bool place_overtaken_ = false;
     MergeResult result_;
 };
 
@@ -256,6 +306,28 @@ Key key_of_variable(std::string_view name) { return Key{variable_prefix}.append(
 std::optional<std::string_view> variable_of(std::string_view key) {
     if (!key.starts_with(variable_prefix)) return std::nullopt;
     return key.substr(variable_prefix.size());
+}
+
+Value value_of(const Content& content, std::string_view key) {
+    if (const auto name = variable_of(key)) return text_of(content.custom_variables, *name);
+    const auto field = field_named(key);
+    return field ? content[*field] : std::nullopt;
+}
+
+void set_value(Content& content, std::string_view key, const Value& value) {
+    if (const auto name = variable_of(key)) {
+        if (value)
+            content.custom_variables[std::string{*name}] = *value;
+        else
+            content.custom_variables.erase(std::string{*name});
+    } else if (const auto field = field_named(key)) {
+        content[*field] = value;
+    }
+}
+
+bool shows_all(const Content& content, const std::map<Key, Value>& values) {
+    return std::ranges::all_of(
+        values, [&](const auto& value) { return agree(value_of(content, value.first), value.second); });
 }
 
 std::string_view name_of(Decision decision) {

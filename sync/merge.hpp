@@ -17,6 +17,14 @@ Key key_of_variable(std::string_view name);
 /// The custom variable a key names; nothing when it names a field.
 std::optional<std::string_view> variable_of(std::string_view key);
 
+/// What a content holds of a key, as text.
+Value value_of(const Content& content, std::string_view key);
+
+void set_value(Content& content, std::string_view key, const Value& value);
+
+/// Whether a content shows all these values.
+bool shows_all(const Content& content, const std::map<Key, Value>& values);
+
 /// How often a key went from one side to the other lately.
 struct Flip {
     Side last = Side::local;  ///< the side that set the value last
@@ -114,6 +122,9 @@ struct Circumstances {
     Instant at;                              ///< when the answer was asked for
     std::optional<Instant> local_edited_at;  ///< the last local edit of the lead, on Instantly's clock
     std::map<Key, OpenConflict> open;
+    /// The writes that are out were sent so often that what still stands there is believed to be what the server makes
+    /// of them, where it differs in form only.
+    bool form_is_believed = false;
 };
 
 struct MergeResult {

@@ -31,8 +31,10 @@ SyncStatus sync_status_named(std::string_view name) {
 
 bool is_stale(const Observation& observation, const KnownLead& known) {
     if (known.written_at && observation.requested_at < *known.written_at) return true;
+    if (known.observed_at && observation.requested_at < *known.observed_at) return true;
     const auto& updated = observation.lead.content[Field::timestamp_updated];
-    return updated && *updated < known.remote_updated_at;  // canonical times sort as text
+    const bool may_lag = !known.observed_at || observation.requested_at - *known.observed_at < read_lag_max;
+    return may_lag && updated && *updated < known.remote_updated_at;  // canonical times sort as text
 }
 
 Content both_ways_of(const Content& content) {
@@ -49,12 +51,15 @@ LeadRow new_row(const LeadId& id, const Observation& observation) {
     row.extra = observation.lead.extra;
     row.base.content = both_ways_of(row.local);
     row.content_hash = observation.lead.content_hash;
+    row.observed_at = observation.requested_at;
     return row;
 }
 
 Outcome take_in(const KnownLead& known, const Observation& observation, const ConflictPolicy& policy) {
-    Circumstances circumstances{
-        .at = observation.requested_at, .local_edited_at = known.edited_at, .open = known.open};
+    Circumstances circumstances{.at = observation.requested_at,
+                                .local_edited_at = known.edited_at,
+                                .open = known.open,
+                                .form_is_believed = known.form_is_believed};
     // Without its `Date` Instantly's clock is taken to be ours.
     if (circumstances.local_edited_at)
         *circumstances.local_edited_at += observation.clock_ahead.value_or(std::chrono::microseconds{0});
@@ -68,6 +73,7 @@ Outcome take_in(const KnownLead& known, const Observation& observation, const Co
     if (row.status == SyncStatus::error || row.status == SyncStatus::held) row.error = known.error;
     row.base = outcome.result.base;
     row.content_hash = observation.lead.content_hash;
+    row.observed_at = observation.requested_at;
     return outcome;
 }
 
@@ -75,12 +81,19 @@ bool has_local_edits(const KnownLead& known) {
     return !merge(known.base, known.local, {.content = known.base.content}, {}).to_push.empty();
 }
 
-Content undone(const KnownLead& known) {
-    auto local = known.local;
+std::vector<Change> undo(KnownLead& known) {
+    const auto edited = merge(known.base, known.local, {.content = known.base.content}, {});
+    std::vector<Change> changes;
+    for (const auto* keys : {&edited.to_push, &edited.awaited})
+        for (const auto& key : *keys) {
+            auto before = value_of(known.local, key);
+            auto after = value_of(known.base.content, key);
+            if (!agree(before, after)) changes.push_back({key, std::move(before), std::move(after), "rejected"});
+        }
     for (const auto& line : field_table())
-        if (line.owner == Owner::both_ways) local[line.field] = known.base.content[line.field];
-    local.custom_variables = known.base.content.custom_variables;
-    return local;
+        if (line.owner == Owner::both_ways) known.local[line.field] = known.base.content[line.field];
+    known.local.custom_variables = known.base.content.custom_variables;
+    return changes;
 }
 
 }  // namespace leadsync::sync

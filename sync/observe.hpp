@@ -32,6 +32,7 @@ struct LeadRow {
     Value error;
     Base base;
     std::uint64_t content_hash = 0;
+    Instant observed_at;  ///< when the answer that the base rests on was asked for, by the daemon's clock
 };
 
 /// A lead as its rows are.
@@ -42,14 +43,21 @@ struct KnownLead {
     Base base;
     std::string remote_updated_at;      ///< canonical; empty when unknown
     std::optional<Instant> written_at;  ///< end of our last completed write, by the daemon's clock
+    std::optional<Instant> observed_at;  ///< when the answer that the base rests on was asked for, by that clock
     std::optional<Instant> edited_at;   ///< the last local edit not yet dealt with, by the daemon's clock
     std::map<Key, OpenConflict> open;   ///< conflicts that wait for a person, or have their word
+    bool form_is_believed = false;  ///< see Circumstances
     SyncStatus status = SyncStatus::synced;
     Value error;
 };
 
+/// How long reads may lag behind what is stored (INSTANTLY.md says seconds).
+inline constexpr std::chrono::seconds read_lag_max{60};
+
 /// Whether the answer is older than what is known of the lead, so that it must not undo anything: asked for before
-/// our last completed write, or with an older `timestamp_updated` than the base (DESIGN §4, Stale pages).
+/// our last completed write or before the answer that the base rests on, or with an older `timestamp_updated` than the
+/// base (DESIGN §4, Stale pages). That one counts no longer than reads can lag: a server whose clock went back, or that
+/// told a time it did not keep, would not be believed ever again.
 bool is_stale(const Observation& observation, const KnownLead& known);
 
 /// The row of a lead that nothing stands for here: what Instantly holds.
@@ -68,7 +76,7 @@ Content both_ways_of(const Content& content);
 /// Whether the row holds edits that the base does not.
 bool has_local_edits(const KnownLead& known);
 
-/// Puts the local values back to the base: an operator has rejected the edits.
-Content undone(const KnownLead& known);
+/// Puts the local values back to the base: an operator has rejected the edits. What that changes, for the history.
+std::vector<Change> undo(KnownLead& known);
 
 }  // namespace leadsync::sync

@@ -34,7 +34,7 @@ Creation creation_of(const sync::Content& local) {
     }
     const bool in_campaign = present(local[sync::Field::campaign]);
     const auto target = in_campaign ? sync::Field::campaign : sync::Field::list_id;
-    creation.expected[sync::key_of(target)] = local[target];
+    creation.place[target] = local[target];
     if (!local.custom_variables.empty()) creation.body[variables_key] = to_json(local.custom_variables);
     for (const auto& [name, value] : local.custom_variables)
         creation.expected[sync::key_of_variable(name)] = sync::text_of(value);

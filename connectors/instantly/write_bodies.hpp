@@ -12,7 +12,8 @@ nlohmann::json patch_body(const sync::PatchIntent& intent, const sync::Content& 
 /// A row as an item of `POST /leads/add`, and what a later look-up is to show of it.
 struct Creation {
     nlohmann::json body;
-    std::map<sync::Key, sync::Value> expected;
+    std::map<sync::Key, sync::Value> expected;  ///< all that is sent but the place
+    sync::Content place;                        ///< where it is made
 };
 Creation creation_of(const sync::Content& local);
 

@@ -34,7 +34,8 @@ std::string undecided(HoldKind kind) {
         case HoldKind::remote_deletion:
             break;
     }
-    return query + "b.lead_id IS NOT NULL AND b.deleted_at IS NULL";
+    // What has been sent, and is only waited for, is no edit that could still be held back.
+    return query + "b.lead_id IS NOT NULL AND b.deleted_at IS NULL AND b.expected IS NULL";
 }
 
 Statement statement_for(HoldKind kind, const std::array<const char*, 3>& prepared_names, const std::string& sql) {
@@ -76,12 +77,21 @@ void Queue::hold_backlog(HoldKind kind, const std::string& why) {
 }
 
 void Queue::hold(HoldKind kind, const std::vector<sync::LeadId>& ids, const std::string& why) {
+    // Parked in the queue too: a local edit made meanwhile would have the lead looked at, and with that let in what is
+    // held. One whose decision is on its way is not asked for again.
     static const Statement statement{"hold", R"sql(
         WITH noted AS (
             INSERT INTO crm.held (workspace, lead_id, kind, side, reason)
-            SELECT $1, u.lead_id, $3, $4, $5 FROM unnest($2::uuid[]) AS u(lead_id) ORDER BY u.lead_id
+            SELECT $1, u.lead_id, $3, $4, $5 FROM unnest($2::uuid[]) AS u(lead_id)
+            WHERE NOT EXISTS (SELECT FROM sync.queue q WHERE q.workspace = $1 AND q.lead_id = u.lead_id
+                              AND q.decision IS NOT NULL AND q.dead_at IS NULL)
+            ORDER BY u.lead_id
             ON CONFLICT (workspace, lead_id, kind, side) WHERE decision IS NULL DO NOTHING
             RETURNING lead_id
+        ), parked AS (
+            INSERT INTO sync.queue AS q (workspace, lead_id, held_at)
+            SELECT $1, noted.lead_id, now() FROM noted ORDER BY noted.lead_id
+            ON CONFLICT (workspace, lead_id) DO UPDATE SET held_at = now(), generation = q.generation + 1
         )
         UPDATE crm.leads l SET sync_status = 'held', sync_error = $5
         FROM noted WHERE l.workspace = $1 AND l.id = noted.lead_id

@@ -16,18 +16,46 @@ constexpr auto last_id = "ffffffff-ffff-ffff-ffff-ffffffffffff";
 
 void Leads::note_absent(const std::optional<std::string>& after, const std::optional<std::string>& last,
                         const std::vector<InstantlyId>& present, sync::Instant requested_at) {
-    // Read off the index of ids: a page in which nothing is missing writes nothing.
+    // Read off the index of ids: a page in which nothing is missing writes nothing. A lead on its way into another is
+    // gone when it got there: whoever merges it knows.
     static const Statement statement{"note_absent", R"sql(
         INSERT INTO sync.absent (workspace, lead_id, instantly_id)
         SELECT $1, b.lead_id, b.instantly_id FROM sync.base b
         WHERE b.workspace = $1 AND b.instantly_id > $2::uuid AND b.instantly_id <= $3::uuid
           AND b.instantly_id <> ALL ($4::uuid[])
           AND b.deleted_at IS NULL AND b.gone_at IS NULL
+          AND NOT EXISTS (SELECT FROM sync.merges m WHERE m.workspace = b.workspace AND m.source_id = b.lead_id)
           AND (b.written_at IS NULL OR b.written_at < to_timestamp($5::float8))
         ON CONFLICT (workspace, lead_id) DO NOTHING
     )sql"};
+    seen(present);
     execute(transaction_, statement, workspace_, after.value_or(first_id), last.value_or(last_id), array_of(present),
             epoch_seconds(requested_at));
+}
+
+/// Leads that an answer shows are not gone, whatever was found before: evidence that waited for a decision, or for a
+/// process that ended behind it, is void.
+void Leads::seen(const std::vector<InstantlyId>& ids) {
+    static const Statement statement{"seen", R"sql(
+        WITH back AS (
+            DELETE FROM sync.absent a
+            WHERE a.workspace = $1 AND a.instantly_id = ANY ($2::uuid[]) AND a.confirmed_at IS NOT NULL
+            RETURNING a.lead_id
+        ), undecided AS (
+            DELETE FROM crm.held h USING back
+            WHERE h.workspace = $1 AND h.lead_id = back.lead_id AND h.kind = 'delete' AND h.side = 'remote'
+              AND h.decision IS NULL
+            RETURNING h.lead_id
+        )
+        INSERT INTO sync.queue AS q (workspace, lead_id)
+        SELECT $1, lead_id FROM undecided ORDER BY lead_id
+        ON CONFLICT (workspace, lead_id) DO UPDATE
+            SET due_at = now(), generation = q.generation + 1,
+                held_at = CASE WHEN EXISTS (SELECT FROM crm.held h WHERE h.workspace = $1 AND h.lead_id = q.lead_id
+                                            AND h.decision IS NULL AND h.side = 'local')
+                               THEN q.held_at END
+    )sql"};
+    if (!ids.empty()) execute(transaction_, statement, workspace_, array_of(ids));
 }
 
 std::vector<std::pair<LeadId, InstantlyId>> Leads::absent(int limit) {
@@ -65,12 +93,15 @@ std::vector<LeadId> Leads::confirmed_absent() {
 }
 
 void Leads::mark_gone(const std::vector<LeadId>& ids, sync::RemoteDeletes policy) {
+    // Held is not unsent: what is held may be this very deletion, and a held edit is in the queue.
     static const Statement statement{"mark_gone", R"sql(
         WITH gone AS (
             SELECT l.id, l.email,
-                   l.sync_status IN ('pending', 'held', 'conflict')
+                   l.sync_status = 'pending'
                    OR EXISTS (SELECT FROM sync.queue q WHERE q.workspace = l.workspace AND q.lead_id = l.id
-                              AND q.edited_at IS NOT NULL) AS unsent
+                              AND q.edited_at IS NOT NULL)
+                   OR EXISTS (SELECT FROM crm.conflicts c WHERE c.workspace = l.workspace AND c.lead_id = l.id
+                              AND c.resolved_at IS NULL) AS unsent
             FROM crm.leads l WHERE l.workspace = $1 AND l.id = ANY ($2::uuid[])
             ORDER BY l.id FOR UPDATE
         ), told AS (
@@ -92,7 +123,7 @@ void Leads::mark_gone(const std::vector<LeadId>& ids, sync::RemoteDeletes policy
         ), given_up AS (
             UPDATE sync.queue q
             SET dead_at = now(), lease_token = NULL, lease_until = NULL, held_at = NULL, decision = NULL,
-                last_error = 'deleted on Instantly'
+                decided = NULL, last_error = 'deleted on Instantly'
             FROM gone WHERE q.workspace = $1 AND q.lead_id = gone.id AND gone.unsent
         ), finished AS (
             DELETE FROM sync.queue q USING gone WHERE q.workspace = $1 AND q.lead_id = gone.id AND NOT gone.unsent

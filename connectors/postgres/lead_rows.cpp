@@ -2,6 +2,7 @@
 
 #include "connectors/postgres/arrays.hpp"
 #include "connectors/postgres/database.hpp"
+#include "connectors/postgres/leads.hpp"
 
 namespace leadsync::postgres {
 namespace {
@@ -65,15 +66,6 @@ Arrays row_arrays(std::span<const LeadRow> leads) {
     return arrays;
 }
 
-/// The both-ways fields that are present, by name.
-nlohmann::json base_to_json(const sync::Content& base) {
-    auto json = nlohmann::json::object();
-    for (const auto& line : sync::field_table())
-        if (line.owner == Owner::both_ways && base[line.field]) json[std::string{line.name}] = *base[line.field];
-    if (!base.custom_variables.empty()) json[std::string{variables_key}] = base.custom_variables;
-    return json;
-}
-
 sync::Content base_from_json(const nlohmann::json& json) {
     sync::Content base;
     for (const auto& line : sync::field_table())
@@ -82,13 +74,6 @@ sync::Content base_from_json(const nlohmann::json& json) {
     if (const auto found = json.find(variables_key); found != json.end())
         base.custom_variables = found->get<sync::CustomVariables>();
     return base;
-}
-
-std::map<sync::Key, sync::Value> expectations_from_json(const nlohmann::json& json) {
-    std::map<sync::Key, sync::Value> expected;
-    for (const auto& [key, value] : json.items())
-        expected[key] = value.is_null() ? sync::Value{} : value.get<std::string>();
-    return expected;
 }
 
 /// {key: [side, count, since in microseconds]}
@@ -126,14 +111,15 @@ std::map<sync::Key, sync::OpenConflict> conflicts_from_json(const nlohmann::json
 void write_bases(pqxx::work& transaction, const std::string& workspace, std::span<const LeadRow> leads) {
     static const Statement statement{"write_bases", R"sql(
         INSERT INTO sync.base AS b (workspace, lead_id, instantly_id, content, content_hash, remote_updated_at,
-                                    expected, flips)
-        SELECT $1, u.id, u.instantly_id, u.content, u.content_hash, u.remote_updated_at::timestamptz, u.expected, u.flips
-        FROM unnest($2::uuid[], $3::uuid[], $4::jsonb[], $5::int8[], $6::text[], $7::jsonb[], $8::jsonb[])
-             AS u(id, instantly_id, content, content_hash, remote_updated_at, expected, flips)
+                                    expected, flips, observed_at)
+        SELECT $1, u.id, u.instantly_id, u.content, u.content_hash, u.remote_updated_at::timestamptz, u.expected, u.flips,
+               to_timestamp(u.observed_at::float8)
+        FROM unnest($2::uuid[], $3::uuid[], $4::jsonb[], $5::int8[], $6::text[], $7::jsonb[], $8::jsonb[], $9::text[])
+             AS u(id, instantly_id, content, content_hash, remote_updated_at, expected, flips, observed_at)
         ON CONFLICT (workspace, lead_id) DO UPDATE
             SET instantly_id = excluded.instantly_id, content = excluded.content,
                 content_hash = excluded.content_hash, remote_updated_at = excluded.remote_updated_at,
-                expected = excluded.expected, flips = excluded.flips, gone_at = NULL,
+                expected = excluded.expected, flips = excluded.flips, observed_at = excluded.observed_at, gone_at = NULL,
                 expected_until = CASE WHEN excluded.expected IS NOT NULL THEN b.expected_until END
     )sql"};
     using enum BinaryArray::Element;
@@ -144,6 +130,7 @@ void write_bases(pqxx::work& transaction, const std::string& workspace, std::spa
     BinaryArray updated{text};
     BinaryArray expected{jsonb};
     BinaryArray flips{jsonb};
+    BinaryArray observed{text};
     for (const auto& lead : leads) {
         ids.add(lead.id.text);
         instantly_ids.add(lead.instantly_id.text);
@@ -153,9 +140,10 @@ void write_bases(pqxx::work& transaction, const std::string& workspace, std::spa
         expected.add_or_null(lead.base.expected.empty() ? sync::Value{}
                                                         : expectations_to_json(lead.base.expected).dump());
         flips.add_or_null(flips_to_text(lead.base.flips));
+        observed.add(epoch_seconds(lead.observed_at));
     }
     execute(transaction, statement, workspace, ids.finish(), instantly_ids.finish(), contents.finish(),
-            hashes.finish(), updated.finish(), expected.finish(), flips.finish());
+            hashes.finish(), updated.finish(), expected.finish(), flips.finish(), observed.finish());
 }
 
 /// The columns that a row's content is read from, in the order of `content_from`.
@@ -190,6 +178,7 @@ KnownLead known_lead(const pqxx::row& row, Instant now) {
         lead.base.flips = flips_from_json(nlohmann::json::parse(field.c_str()));
     lead.remote_updated_at = row["remote_updated_at"].as<std::string>("");
     if (const auto field = row["written_at"]; !field.is_null()) lead.written_at = instant_from(field);
+    if (const auto field = row["observed_at"]; !field.is_null()) lead.observed_at = instant_from(field);
     if (const auto field = row["edited_ago"]; !field.is_null())
         lead.edited_at = now - std::chrono::microseconds{field.as<std::int64_t>()};
     if (const auto field = row["conflicts"]; !field.is_null())
@@ -201,6 +190,21 @@ KnownLead known_lead(const pqxx::row& row, Instant now) {
 }
 
 }  // namespace
+
+nlohmann::json base_to_json(const sync::Content& base) {
+    auto json = nlohmann::json::object();
+    for (const auto& line : sync::field_table())
+        if (line.owner == Owner::both_ways && base[line.field]) json[std::string{line.name}] = *base[line.field];
+    if (!base.custom_variables.empty()) json[std::string{variables_key}] = base.custom_variables;
+    return json;
+}
+
+std::map<sync::Key, sync::Value> expectations_from_json(const nlohmann::json& json) {
+    std::map<sync::Key, sync::Value> expected;
+    for (const auto& [key, value] : json.items())
+        expected[key] = value.is_null() ? sync::Value{} : value.get<std::string>();
+    return expected;
+}
 
 nlohmann::json expectations_to_json(const std::map<sync::Key, sync::Value>& expected) {
     auto json = nlohmann::json::object();
@@ -218,6 +222,7 @@ std::vector<KnownLead> load_leads(pqxx::work& transaction, const std::string& wo
                coalesce(b.expected_until <= now(), false) AS expired,
                to_char(b.remote_updated_at AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"') AS remote_updated_at,
                (extract(epoch FROM b.written_at) * 1000000)::int8 AS written_at,
+               (extract(epoch FROM b.observed_at) * 1000000)::int8 AS observed_at,
                (SELECT (extract(epoch FROM clock_timestamp() - q.edited_at) * 1000000)::int8 FROM sync.queue q
                 WHERE q.workspace = b.workspace AND q.lead_id = b.lead_id) AS edited_ago,
                (SELECT jsonb_agg(jsonb_build_array(c.id, c.field, c.local, c.remote, c.resolution))::text
@@ -230,7 +235,9 @@ std::vector<KnownLead> load_leads(pqxx::work& transaction, const std::string& wo
         WHERE b.workspace = $1 AND b.instantly_id = ANY ($2::uuid[]) AND b.deleted_at IS NULL
         ORDER BY b.lead_id)sql";
     static const Statement look{"load_leads", query};
-    static const Statement lock_too{"load_and_lock_leads", query + " FOR NO KEY UPDATE OF l SKIP LOCKED"};
+    // The base too: of a row that was written since the statement began, PostgreSQL reads again what it locks, and only
+    // that. A new row beside an old base would look like an edit.
+    static const Statement lock_too{"load_and_lock_leads", query + " FOR NO KEY UPDATE OF l, b SKIP LOCKED"};
 
     std::vector<KnownLead> known;
     if (ids.empty()) return known;

@@ -62,29 +62,36 @@ void Leads::created(const std::vector<store::Creation>& creations, std::chrono::
             DELETE FROM sync.base b USING unnest($2::uuid[], $3::uuid[]) AS u(id, instantly_id)
             WHERE b.workspace = $1 AND b.instantly_id = u.instantly_id AND b.lead_id <> u.id
             RETURNING b.lead_id
+        ), undecided AS (
+            DELETE FROM crm.held h USING twins
+            WHERE h.workspace = $1 AND h.lead_id = twins.lead_id AND h.decision IS NULL
         )
         DELETE FROM crm.leads l USING twins WHERE l.workspace = $1 AND l.id = twins.lead_id
     )sql"};
+    // A page that was faster and adopted the row has told what Instantly holds: that stands. It may even have been
+    // another lead, which the row must not be torn from.
     static const Statement name_rows{"name_rows", R"sql(
         UPDATE crm.leads l SET instantly_id = u.instantly_id, sync_status = 'verifying', sync_error = NULL
         FROM unnest($2::uuid[], $3::uuid[]) AS u(id, instantly_id)
         WHERE l.workspace = $1 AND l.id = u.id
+          AND NOT EXISTS (SELECT FROM sync.base b WHERE b.workspace = $1 AND b.lead_id = l.id)
     )sql"};
-    // A page that was faster and adopted the row has told what Instantly holds: that stands.
     static const Statement make_bases{"make_bases", R"sql(
         INSERT INTO sync.base (workspace, lead_id, instantly_id, content, content_hash, expected, expected_until,
                                written_at, deleted_at)
-        SELECT $1, u.id, u.instantly_id, '{}', 0, u.expected, now() + $5::int8 * interval '1 millisecond',
+        SELECT $1, u.id, u.instantly_id, u.content, 0, u.expected, now() + $5::int8 * interval '1 millisecond',
                to_timestamp($6::float8),
                CASE WHEN NOT EXISTS (SELECT FROM crm.leads l WHERE l.workspace = $1 AND l.id = u.id) THEN now() END
-        FROM unnest($2::uuid[], $3::uuid[], $4::jsonb[]) AS u(id, instantly_id, expected)
+        FROM unnest($2::uuid[], $3::uuid[], $4::jsonb[], $7::jsonb[]) AS u(id, instantly_id, expected, content)
         ON CONFLICT (workspace, lead_id) DO NOTHING
     )sql"};
     if (creations.empty()) return;
     BinaryArray ids{uuid};
     BinaryArray instantly_ids{uuid};
     BinaryArray expected{jsonb};
+    BinaryArray contents{jsonb};
     for (const auto& creation : creations) {
+        contents.add(base_to_json(creation.base).dump());
         ids.add(creation.id.text);
         instantly_ids.add(creation.instantly_id.text);
         expected.add(expectations_to_json(creation.sent).dump());
@@ -92,7 +99,7 @@ void Leads::created(const std::vector<store::Creation>& creations, std::chrono::
     execute(transaction_, forget_twins, workspace_, ids.finish(), instantly_ids.finish());
     execute(transaction_, name_rows, workspace_, ids.finish(), instantly_ids.finish());
     execute(transaction_, make_bases, workspace_, ids.finish(), instantly_ids.finish(), expected.finish(),
-            patience.count(), epoch_seconds(written_at));
+            patience.count(), epoch_seconds(written_at), contents.finish());
 }
 
 void Leads::set_status(const std::vector<LeadId>& ids, sync::SyncStatus status, const sync::Value& error) {
@@ -107,30 +114,51 @@ void Leads::set_status(const std::vector<LeadId>& ids, sync::SyncStatus status, 
         execute(transaction_, statement, workspace_, array_of(ids), name, nullptr);
 }
 
-void Leads::note_create(const std::vector<LeadId>& ids, sync::Instant at) {
-    // The first attempt counts: a lead made by it is not older.
-    static const Statement statement{"note_create", R"sql(
-        INSERT INTO sync.creates (workspace, lead_id, attempted_at)
-        SELECT $1, u.id, to_timestamp($3::float8) FROM unnest($2::uuid[]) AS u(id)
+void Leads::note_creates(const std::map<LeadId, store::NotedCreate>& creates) {
+    static const Statement statement{"note_creates", R"sql(
+        INSERT INTO sync.creates (workspace, lead_id, attempted_at, campaign, list_id, sent)
+        SELECT $1, u.id, to_timestamp(u.at::float8), u.campaign, u.list_id, u.sent
+        FROM unnest($2::uuid[], $3::text[], $4::uuid[], $5::uuid[], $6::jsonb[]) AS u(id, at, campaign, list_id, sent)
         ON CONFLICT (workspace, lead_id) DO NOTHING
     )sql"};
-    if (!ids.empty()) execute(transaction_, statement, workspace_, array_of(ids), epoch_seconds(at));
+    if (creates.empty()) return;
+    BinaryArray ids{uuid};
+    BinaryArray times{text};
+    BinaryArray campaigns{uuid};
+    BinaryArray lists{uuid};
+    BinaryArray sent{jsonb};
+    for (const auto& [id, create] : creates) {
+        ids.add(id.text);
+        times.add(epoch_seconds(create.at));
+        campaigns.add_or_null(create.campaign);
+        lists.add_or_null(create.list);
+        sent.add_or_null(create.sent.empty() ? sync::Value{} : expectations_to_json(create.sent).dump());
+    }
+    execute(transaction_, statement, workspace_, ids.finish(), times.finish(), campaigns.finish(), lists.finish(),
+            sent.finish());
 }
 
-std::map<LeadId, sync::Instant> Leads::noted_creates(const std::vector<LeadId>& ids) {
+std::map<LeadId, store::NotedCreate> Leads::noted_creates(const std::vector<LeadId>& ids) {
     static const Statement statement{"noted_creates", R"sql(
-        SELECT lead_id, (extract(epoch FROM attempted_at) * 1000000)::int8
+        SELECT lead_id, (extract(epoch FROM attempted_at) * 1000000)::int8, campaign, list_id, sent::text
         FROM sync.creates WHERE workspace = $1 AND lead_id = ANY ($2::uuid[])
     )sql"};
-    std::map<LeadId, sync::Instant> noted;
+    std::map<LeadId, store::NotedCreate> noted;
     if (ids.empty()) return noted;
-    for (const auto& row : execute(transaction_, statement, workspace_, array_of(ids)))
-        noted.emplace(LeadId{row[0].c_str()}, sync::Instant{std::chrono::microseconds{row[1].as<std::int64_t>()}});
+    const auto value = [](const pqxx::field& field) {
+        return field.is_null() ? sync::Value{} : sync::Value{field.c_str()};
+    };
+    for (const auto& row : execute(transaction_, statement, workspace_, array_of(ids))) {
+        const auto sent = row[4].is_null() ? std::map<sync::Key, sync::Value>{}
+                                           : expectations_from_json(nlohmann::json::parse(row[4].c_str()));
+        const sync::Instant at{std::chrono::microseconds{row[1].as<std::int64_t>()}};
+        noted.emplace(LeadId{row[0].c_str()}, store::NotedCreate{at, value(row[2]), value(row[3]), sent});
+    }
     return noted;
 }
 
-void Leads::forget_create(const std::vector<LeadId>& ids) {
-    static const Statement statement{"forget_create", R"sql(
+void Leads::forget_creates(const std::vector<LeadId>& ids) {
+    static const Statement statement{"forget_creates", R"sql(
         DELETE FROM sync.creates WHERE workspace = $1 AND lead_id = ANY ($2::uuid[])
     )sql"};
     if (!ids.empty()) execute(transaction_, statement, workspace_, array_of(ids));

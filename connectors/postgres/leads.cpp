@@ -40,12 +40,17 @@ std::unordered_set<std::string> Leads::existing(const std::vector<LeadId>& ids) 
 }
 
 std::unordered_map<std::string, store::LocalRow> Leads::adoptable(const std::vector<store::Identity>& leads) {
-    // An email found is checked again: lower() of the index and of a user's collation need not be the same.
     static const Statement statement{"adoptable", R"sql(
-        SELECT u.instantly_id, l.id
-        FROM unnest($2::uuid[], $3::text[], $4::uuid[], $5::uuid[]) AS u(instantly_id, email, campaign, list_id)
-        JOIN crm.leads l ON l.workspace = $1 AND l.instantly_id IS NULL AND lower(l.email) = lower(u.email)
-                        AND (l.campaign = u.campaign OR (l.campaign IS NULL AND l.list_id = u.list_id))
+        SELECT u.instantly_id, l.id, u.email IS NULL, c.sent::text
+        FROM unnest($2::uuid[], $3::text[], $4::uuid[], $5::uuid[], $6::text[])
+             AS u(instantly_id, email, campaign, list_id, created)
+        JOIN crm.leads l ON l.workspace = $1 AND l.instantly_id IS NULL
+                        AND (lower(l.email) = lower(u.email)
+                             OR u.email IS NULL AND l.email IS NULL
+                                AND l.id IN (SELECT n.lead_id FROM sync.creates n WHERE n.workspace = $1))
+        LEFT JOIN sync.creates c ON c.workspace = $1 AND c.lead_id = l.id
+        WHERE l.campaign = u.campaign OR (l.campaign IS NULL AND l.list_id = u.list_id)
+           OR u.created::timestamptz >= c.attempted_at - $7::int8 * interval '1 second'
         ORDER BY l.id
         FOR NO KEY UPDATE OF l
     )sql"};
@@ -54,17 +59,28 @@ std::unordered_map<std::string, store::LocalRow> Leads::adoptable(const std::vec
     BinaryArray emails{BinaryArray::Element::text};
     BinaryArray campaigns{BinaryArray::Element::uuid};
     BinaryArray lists{BinaryArray::Element::uuid};
+    BinaryArray created{BinaryArray::Element::text};
     for (const auto& lead : leads) {
         ids.add(lead.instantly_id.text);
         emails.add_or_null(lead.email);
         campaigns.add_or_null(lead.campaign);
         lists.add_or_null(lead.list);
+        created.add_or_null(lead.created);
     }
     std::unordered_map<std::string, std::string> lead_of_row;
     std::unordered_set<std::string> taken;
     std::vector<LeadId> wanted;
+    std::unordered_map<std::string, const sync::Content*> contents;
+    for (const auto& lead : leads) contents.emplace(lead.instantly_id.text, lead.content);
     for (const auto& row : execute(transaction_, statement, workspace_, ids.finish(), emails.finish(),
-                                   campaigns.finish(), lists.finish())) {
+                                   campaigns.finish(), lists.finish(), created.finish(),
+                                   store::NotedCreate::clock_slack.count())) {
+        if (row[2].as<bool>()) {
+            const auto* content = contents.at(row[0].c_str());
+            const bool as_sent = content != nullptr && !row[3].is_null()
+                                 && sync::shows_all(*content, expectations_from_json(nlohmann::json::parse(row[3].c_str())));
+            if (!as_sent) continue;
+        }
         if (lead_of_row.contains(row[1].c_str()) || !taken.insert(row[0].c_str()).second) continue;
         lead_of_row.emplace(row[1].c_str(), row[0].c_str());
         wanted.push_back({row[1].c_str()});
@@ -97,7 +113,12 @@ std::vector<LeadId> Leads::with_emails(const std::vector<std::string>& emails) {
 
 void Leads::insert(std::span<const sync::LeadRow> leads) { insert_leads(transaction_, workspace_, leads); }
 
-void Leads::update(std::span<const sync::LeadRow> leads) { update_leads(transaction_, workspace_, leads); }
+void Leads::update(std::span<const sync::LeadRow> leads) {
+    std::vector<InstantlyId> ids;
+    for (const auto& lead : leads) ids.push_back(lead.instantly_id);
+    seen(ids);
+    update_leads(transaction_, workspace_, leads);
+}
 
 std::optional<InstantlyId> Leads::newest_time_ordered() {
     // Ids from the far future of the version-7 clock are random old ones: a year ahead leaves those few behind.

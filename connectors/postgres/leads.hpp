@@ -40,9 +40,9 @@ public:
     void created(const std::vector<store::Creation>& creations, std::chrono::milliseconds patience,
                  sync::Instant written_at) override;
     void set_status(const std::vector<sync::LeadId>& ids, sync::SyncStatus status, const sync::Value& error) override;
-    void note_create(const std::vector<sync::LeadId>& ids, sync::Instant at) override;
-    std::map<sync::LeadId, sync::Instant> noted_creates(const std::vector<sync::LeadId>& ids) override;
-    void forget_create(const std::vector<sync::LeadId>& ids) override;
+    void note_creates(const std::map<sync::LeadId, store::NotedCreate>& creates) override;
+    std::map<sync::LeadId, store::NotedCreate> noted_creates(const std::vector<sync::LeadId>& ids) override;
+    void forget_creates(const std::vector<sync::LeadId>& ids) override;
 
     // lead_deletions.cpp
     void note_absent(const std::optional<std::string>& after, const std::optional<std::string>& last,
@@ -55,6 +55,8 @@ public:
     void keep_gone(const std::vector<sync::LeadId>& ids) override;
 
 private:
+    void seen(const std::vector<sync::InstantlyId>& ids);
+
     pqxx::work& transaction_;
     const std::string& workspace_;
 };

@@ -65,7 +65,7 @@ std::vector<Claim> Queue::claim(int limit, std::chrono::milliseconds lease, bool
                     WHEN b.lead_id IS NULL THEN 'create'
                     ELSE 'reconcile' END AS work,
                coalesce(leased.decision, '') AS decision, coalesce(leased.decided, '') AS decided,
-               m.destination_id, d.instantly_id AS merge_destination, m.sent_at IS NOT NULL AS merge_sent
+               m.destination_id, d.instantly_id AS merge_destination, (extract(epoch FROM now() - m.sent_at) * 1000)::int8 AS merge_sent_ago
         FROM leased
         LEFT JOIN sync.base b ON b.workspace = $1 AND b.lead_id = leased.lead_id
         LEFT JOIN crm.leads l ON l.workspace = $1 AND l.id = leased.lead_id
@@ -87,7 +87,8 @@ std::vector<Claim> Queue::claim(int limit, std::chrono::milliseconds lease, bool
         claim.approval_of = hold_kind_named(row["decided"].c_str());
         if (!row["destination_id"].is_null()) claim.merge_into = sync::LeadId{row["destination_id"].c_str()};
         claim.merge_destination = {row["merge_destination"].as<std::string>("")};
-        claim.merge_sent = row["merge_sent"].as<bool>();
+        if (const auto field = row["merge_sent_ago"]; !field.is_null())
+            claim.merge_sent_ago = std::chrono::milliseconds{field.as<std::int64_t>()};
         claims.push_back(std::move(claim));
     }
     return claims;
@@ -180,10 +181,11 @@ void Queue::look_again(const std::vector<sync::LeadId>& ids, std::chrono::millis
     )sql"};
     if (ids.empty()) return;
     transaction_.conn().prepare(statement.name, statement.sql);
-    transaction_.exec("SET LOCAL lock_timeout = '100ms'");
     for (const auto& id : ids) {
         pqxx::subtransaction attempt{transaction_};
         try {
+            // As text, which opens the savepoint: in libpqxx 6 a prepared statement does not.
+            attempt.exec("SET LOCAL lock_timeout = '100ms'");
             attempt.exec_prepared(statement.name, workspace_, array_of(std::vector{id}), delay.count());
             attempt.commit();
         } catch (const pqxx::sql_error&) {
@@ -210,11 +212,11 @@ void Queue::release_all() {
 
 std::optional<std::chrono::milliseconds> Queue::next_due(bool creates_too) {
     static const Statement statement{"next_due", R"sql(
-        SELECT ceil(greatest(0, extract(epoch FROM min(greatest(q.due_at, coalesce(q.lease_until, q.due_at))) - now()))
-                    * 1000)::int8
+        SELECT ceil(extract(epoch FROM min(greatest(q.due_at, q.lease_until, now())) - now()) * 1000)::int8
         FROM sync.queue q
         WHERE q.workspace = $1 AND q.dead_at IS NULL AND q.held_at IS NULL
-          AND ($2 OR EXISTS (SELECT FROM sync.base b WHERE b.workspace = $1 AND b.lead_id = q.lead_id))
+          AND ($2 OR EXISTS (SELECT FROM sync.base b WHERE b.workspace = $1 AND b.lead_id = q.lead_id)
+                  OR NOT EXISTS (SELECT FROM crm.leads l WHERE l.workspace = $1 AND l.id = q.lead_id))
     )sql"};
     const auto row = execute(transaction_, statement, workspace_, creates_too)[0];
     if (row[0].is_null()) return std::nullopt;

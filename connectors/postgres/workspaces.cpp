@@ -16,14 +16,21 @@ std::vector<WorkspaceStatus> Workspaces::status(pqxx::work& transaction, const s
         SELECT w.name, w.state, coalesce(w.state_reason, ''),
                (SELECT count(*) FROM crm.leads l WHERE l.workspace = w.name),
                extract(epoch FROM now() - w.fresh_as_of),
-               (SELECT count(*) FROM sync.queue q WHERE q.workspace = w.name AND q.dead_at IS NULL),
-               (SELECT extract(epoch FROM now() - min(q.queued_at)) FROM sync.queue q
-                WHERE q.workspace = w.name AND q.dead_at IS NULL),
+               queue.pending, queue.oldest,
                (SELECT count(*) FROM crm.leads l WHERE l.workspace = w.name AND l.sync_status = 'error'),
-               (SELECT count(*) FROM crm.conflicts c
-                WHERE c.workspace = w.name AND c.created_at > now() - interval '1 day'),
+               queue.dead,
+               (SELECT count(*) FROM crm.conflicts c WHERE c.workspace = w.name AND c.resolved_at IS NULL),
+               (SELECT count(*) FROM crm.held h WHERE h.workspace = w.name AND h.decision IS NULL),
                w.requests_last_minute, c.pages, c.leads, extract(epoch FROM now() - w.updated_at)
-        FROM crm.workspaces w LEFT JOIN sync.checkpoints c ON c.workspace = w.name AND c.name = 'sweep'
+        FROM crm.workspaces w
+        LEFT JOIN sync.checkpoints c ON c.workspace = w.name AND c.name = 'sweep'
+        CROSS JOIN LATERAL (
+            SELECT count(*) FILTER (WHERE q.dead_at IS NOT NULL) AS dead,
+                   count(*) FILTER (WHERE q.dead_at IS NULL AND q.held_at IS NULL) AS pending,
+                   extract(epoch FROM now() - min(q.queued_at) FILTER (WHERE q.dead_at IS NULL AND q.held_at IS NULL))
+                       AS oldest
+            FROM sync.queue q WHERE q.workspace = w.name
+        ) queue
         WHERE w.name = $1
     )sql"};
     const auto seconds = [](const pqxx::field& field) {
@@ -43,11 +50,13 @@ std::vector<WorkspaceStatus> Workspaces::status(pqxx::work& transaction, const s
                            .pending = row[5].as<std::int64_t>(),
                            .oldest_pending_seconds = seconds(row[6]),
                            .errors = row[7].as<std::int64_t>(),
-                           .conflicts = row[8].as<std::int64_t>(),
-                           .requests_last_minute = row[9].as<int>(),
-                           .sweep_pages = count(row[10]),
-                           .sweep_leads = count(row[11]),
-                           .reported_seconds_ago = row[12].as<double>()});
+                           .dead_letters = row[8].as<std::int64_t>(),
+                           .conflicts = row[9].as<std::int64_t>(),
+                           .held = row[10].as<std::int64_t>(),
+                           .requests_last_minute = row[11].as<int>(),
+                           .sweep_pages = count(row[12]),
+                           .sweep_leads = count(row[13]),
+                           .reported_seconds_ago = row[14].as<double>()});
     return all;
 }
 

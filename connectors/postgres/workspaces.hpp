@@ -17,10 +17,12 @@ struct WorkspaceStatus {
     std::string reason;
     std::int64_t leads = 0;
     std::optional<double> fresh_seconds_ago;  ///< no lead is older than this
-    std::int64_t pending = 0;
+    std::int64_t pending = 0;                 ///< neither given up on nor held
     std::optional<double> oldest_pending_seconds;
-    std::int64_t errors = 0;
-    std::int64_t conflicts = 0;  ///< decided by rule within the last day
+    std::int64_t errors = 0;        ///< rows in `sync_status` error
+    std::int64_t dead_letters = 0;  ///< given up on until the next edit
+    std::int64_t conflicts = 0;     ///< not settled yet
+    std::int64_t held = 0;          ///< held by the guard, undecided
     int requests_last_minute = 0;
     std::optional<std::int64_t> sweep_pages;  ///< of the sweep under way
     std::optional<std::int64_t> sweep_leads;

@@ -28,6 +28,9 @@ struct Identity {
     sync::Value email;
     sync::Value campaign;
     sync::Value list;
+    sync::Value created;  ///< `timestamp_created`
+    /// All of the lead: without an email it is the row whose noted create had sent just that.
+    const sync::Content* content = nullptr;
 };
 
 /// A row of `crm.leads` that Instantly has no lead for.
@@ -40,7 +43,23 @@ struct LocalRow {
 struct Creation {
     sync::LeadId id;
     sync::InstantlyId instantly_id;
-    std::map<sync::Key, sync::Value> sent;
+    std::map<sync::Key, sync::Value> sent;  ///< awaited from then on
+    sync::Content base{};                   ///< what is certain: where it was made
+};
+
+/// A create that is about to leave, or whose outcome is not known: where it makes its lead, if it does. A row that is
+/// sent elsewhere meanwhile would become two leads.
+/// Leads made up to `clock_slack` before are taken to be made by it: our clock need not be theirs.
+struct NotedCreate {
+    static constexpr std::chrono::seconds clock_slack{60};
+
+    sync::Instant at;
+    sync::Value campaign;
+    sync::Value list;
+    /// What was sent: the base of the lead if it was made, and what it is known by where it has no email.
+    std::map<sync::Key, sync::Value> sent{};
+
+    bool operator==(const NotedCreate&) const = default;
 };
 
 /// One line of `crm.history`. `key` is empty where the lead as a whole is meant (created, deleted, …).
@@ -74,7 +93,9 @@ public:
     /// Which of these have a row.
     virtual std::unordered_set<std::string> existing(const std::vector<sync::LeadId>& ids) = 0;
 
-    /// Rows without a lead, by the remote lead that they are; locked. A row at most once, a lead at most once.
+    /// Rows without a lead, by the remote lead that they are: by email and by where the row says; or, where a create is
+    /// noted, by email and by having been made since then, wherever it is by now; without an email by what the create
+    /// had sent. Locked. A row at most once, a lead at most once.
     virtual std::unordered_map<std::string, LocalRow> adoptable(const std::vector<Identity>& leads) = 0;
 
     virtual std::vector<LocalRow> rows(const std::vector<sync::LeadId>& ids) = 0;
@@ -104,10 +125,11 @@ public:
     virtual void set_status(const std::vector<sync::LeadId>& ids, sync::SyncStatus status,
                             const sync::Value& error) = 0;
 
-    /// A create by `POST /leads`, which is not safe to repeat, is about to leave: noted until its outcome is known.
-    virtual void note_create(const std::vector<sync::LeadId>& ids, sync::Instant at) = 0;
-    virtual std::map<sync::LeadId, sync::Instant> noted_creates(const std::vector<sync::LeadId>& ids) = 0;
-    virtual void forget_create(const std::vector<sync::LeadId>& ids) = 0;
+    /// Creates that are about to leave. One that is noted already stays as it is.
+    virtual void note_creates(const std::map<sync::LeadId, NotedCreate>& creates) = 0;
+    virtual std::map<sync::LeadId, NotedCreate> noted_creates(const std::vector<sync::LeadId>& ids) = 0;
+    /// Their outcome is known.
+    virtual void forget_creates(const std::vector<sync::LeadId>& ids) = 0;
 
     /// The newest id that says when it was made; nothing when there is none. New leads come after it.
     virtual std::optional<sync::InstantlyId> newest_time_ordered() = 0;

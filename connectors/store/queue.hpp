@@ -45,7 +45,8 @@ struct Claim {
     /// `crm.merge_leads` asked for this lead to be merged into that one.
     std::optional<sync::LeadId> merge_into;
     sync::InstantlyId merge_destination;  ///< empty while Instantly does not have it
-    bool merge_sent = false;              ///< a merge request may have been carried out already
+    /// How long ago the merge request left, which may have been carried out; nothing: not yet.
+    std::optional<std::chrono::milliseconds> merge_sent_ago;
 };
 
 /// The durable retry queue of one workspace: one row for each lead that needs reconciling, never a payload (DESIGN

@@ -1,79 +1,15 @@
 #include <csignal>
 #include <fstream>
-#include <regex>
 
-#include <gtest/gtest.h>
-#include <nlohmann/json.hpp>
-#include <pqxx/pqxx>
-
-#include "tests/sandbox/control_client.hpp"
-#include "tests/sandbox/server.hpp"
+#include "tests/daemon/command_fixture.hpp"
 #include "tests/support/agreement.hpp"
 #include "tests/support/eventually.hpp"
-#include "tests/support/process.hpp"
-#include "tests/support/temporary_directory.hpp"
-#include "tests/support/test_database.hpp"
 
 namespace leadsync::daemon {
 namespace {
 
 using namespace std::chrono_literals;
 using test_support::eventually;
-using test_support::Process;
-
-/// The program itself, as a user starts it.
-class Command : public testing::Test {
-protected:
-    void write_config(const std::string& extra = "", const std::string& workspace_extra = "") {
-        std::ofstream file{directory_.path() / "leadsync.yaml"};
-        file << "database: { url: \"" << database_.url() << "\" }\nlog: { format: json }\n"
-             << extra << "workspaces:\n  - name: acme\n    api_key: ${SANDBOX_KEY}\n    base_url: " << server_->url()
-             << "\n    rate: { per_second: 100, per_minute: 6000, share: 1 }\n"
-             << workspace_extra;
-    }
-
-    void serve(std::uint32_t leads, int latency_ms = 0) {
-        sandbox::ServerSettings settings;
-        settings.workspaces.front().leads = leads;
-        settings.switches.latency_ms = latency_ms;
-        settings.switches.rate_limit = false;
-        server_.emplace(settings);
-        instantly_.emplace(server_->port());
-        write_config();
-    }
-
-    std::unique_ptr<Process> start(std::vector<std::string> arguments,
-                                   std::string key = sandbox::WorkspaceSettings{}.api_key) {
-        arguments.insert(arguments.begin(), LEADSYNC_PROGRAM);
-        return std::make_unique<Process>(
-            arguments, test_support::ProcessOptions{.environment = {{"SANDBOX_KEY", std::move(key)}},
-                                                    .folder = directory_.path()});
-    }
-
-    struct Outcome {
-        int status;
-        std::string output;
-        std::string errors;
-    };
-    Outcome run(const std::vector<std::string>& arguments,
-                const std::string& key = sandbox::WorkspaceSettings{}.api_key) {
-        const auto process = start(arguments, key);
-        const auto status = process->wait(60s);
-        return {status.value_or(-1), process->output(), process->errors()};
-    }
-
-    std::string value(const std::string& query) {
-        pqxx::connection connection{database_.url()};
-        pqxx::work transaction{connection};
-        const auto rows = transaction.exec(query);
-        return rows.empty() ? "no row" : rows[0][0].as<std::string>("null");
-    }
-
-    test_support::TemporaryDirectory directory_;
-    test_support::TestDatabase database_{test_support::TestDatabase::Contents::nothing};
-    std::optional<sandbox::Server> server_;
-    std::optional<sandbox::ControlClient> instantly_;
-};
 
 TEST_F(Command, BackfillTellsItsProgressAndStatusTellsWhatCameOfIt) {
     serve(950);
@@ -88,6 +24,7 @@ TEST_F(Command, BackfillTellsItsProgressAndStatusTellsWhatCameOfIt) {
     EXPECT_EQ(acme.at("leads"), 950);
     EXPECT_EQ(acme.at("state"), "following");
     EXPECT_EQ(acme.at("pending"), 0);
+    for (const auto* left : {"dead_letters", "conflicts_open", "held"}) EXPECT_EQ(acme.at(left), 0) << left;
     EXPECT_NE(run({"status"}).output.find("every lead read within the last"), std::string::npos);
 }
 
@@ -207,6 +144,18 @@ TEST_F(Command, WrongUsageIsStatusTwo) {
     EXPECT_EQ(run({}).status, 2);
     EXPECT_EQ(run({"run", "-c", "no-such-file.yaml"}).status, 2);
     EXPECT_EQ(run({"backfill", "--workspace", "other"}).status, 2);
+    EXPECT_EQ(run({"conflicts"}).status, 2);
+    EXPECT_EQ(run({"conflicts", "resolve", "1"}).status, 2) << "--take is missing";
+    EXPECT_EQ(run({"conflicts", "resolve", "1", "--take", "both"}).status, 2);
+    EXPECT_EQ(run({"conflicts", "resolve", "--take", "local"}).status, 2) << "neither ids nor --all";
+    EXPECT_EQ(run({"conflicts", "resolve", "--all", "--field", "fone", "--take", "local"}).status, 2);
+    EXPECT_EQ(run({"held", "approve", "x"}).status, 2);
+    EXPECT_EQ(run({"held", "approve", "1", "--kind", "create"}).status, 2) << "an id says it all";
+    EXPECT_EQ(run({"held", "reject", "--all", "--kind", "merge"}).status, 2);
+    EXPECT_EQ(run({"why"}).status, 2);
+    EXPECT_EQ(run({"why", "ann@example.com", "fone"}).status, 2);
+    EXPECT_EQ(run({"plan", "--workspace", "other"}).status, 2);
+    EXPECT_EQ(std::ranges::count(run({"held", "reject", "--all", "--kind", "merge"}).errors, '\n'), 1);
     EXPECT_EQ(run({"--help"}).status, 0);
     EXPECT_EQ(run({"version"}).status, 0);
 }

@@ -113,10 +113,14 @@ void SyncedWorld::stop() {
     running_.reset();
 }
 
-void SyncedWorld::backfill_and_drain() {
+void SyncedWorld::backfill_and_drain() { run_once(true); }
+
+void SyncedWorld::sweep() { run_once(false); }
+
+void SyncedWorld::run_once(bool drain) {
     Running once{database_.url(), config_, options(settings_)};
     auto task = [&]() -> boost::asio::awaitable<void> {
-        co_await once.driven.sync().backfill(true, [](const SweepProgress&) {});
+        co_await once.driven.sync().backfill(drain, [](const SweepProgress&) {});
     };
     std::exception_ptr failed;
     boost::asio::co_spawn(once.io, task(), [&](std::exception_ptr error) { failed = error; });
@@ -143,11 +147,19 @@ bool SyncedWorld::becomes(const std::string& query, const std::string& expected)
 }
 
 bool SyncedWorld::settles() {
-    const bool settled = test_support::eventually(
-        [&] { return value("SELECT count(*) FROM sync.queue WHERE dead_at IS NULL") == "0"; }, soon);
-    EXPECT_TRUE(settled) << "still queued: "
-                         << value("SELECT string_agg(q::text, E'\\n') FROM sync.queue q WHERE dead_at IS NULL");
+    const std::string waiting = " FROM sync.queue q WHERE dead_at IS NULL AND held_at IS NULL";
+    const bool settled = test_support::eventually([&] { return value("SELECT count(*)" + waiting) == "0"; }, soon);
+    EXPECT_TRUE(settled) << "still queued: " << value("SELECT string_agg(q::text, E'\\n')" + waiting);
     return settled;
+}
+
+bool SyncedWorld::is_swept() {
+    // What a sweep found missing is dealt with before the next one begins.
+    const auto completed_since = [&](const std::string& instant) {
+        return becomes("SELECT fresh_as_of > '" + instant + "' FROM crm.workspaces", "t");
+    };
+    return completed_since(value("SELECT clock_timestamp()"))
+           && completed_since(value("SELECT fresh_as_of FROM crm.workspaces"));
 }
 
 void SyncedWorld::expect_agreement() {
@@ -161,6 +173,14 @@ std::size_t SyncedWorld::requests(const std::string& method, const std::string& 
     return count;
 }
 
+std::vector<nlohmann::json> SyncedWorld::bodies(const std::string& method, const std::string& path) {
+    std::vector<nlohmann::json> found;
+    for (const auto& request : instantly_.requests(path))
+        if (request.at("method") == method && request.at("path") == path)
+            found.push_back(nlohmann::json::parse(request.value("body", "{}")));
+    return found;
+}
+
 std::vector<std::string> SyncedWorld::campaign_leads(std::size_t count) {
     std::vector<std::string> ids;
     for (const auto& row : sql("SELECT instantly_id FROM crm.leads WHERE campaign IS NOT NULL AND email IS NOT NULL "
@@ -172,6 +192,48 @@ std::vector<std::string> SyncedWorld::campaign_leads(std::size_t count) {
 
 std::string SyncedWorld::other_campaign(const std::string& campaign) {
     return value("SELECT id FROM crm.campaigns WHERE id <> '" + campaign + "' ORDER BY id LIMIT 1");
+}
+
+// --- Story ---------------------------------------------------------------------------------------------------------
+
+void Story::in_step(const WorldSettings& settings) {
+    world_.emplace(settings);
+    world().backfill_and_drain();
+    world().instantly().reset_log();
+    leads_ = world().campaign_leads(settings.leads);
+}
+
+void Story::begin(const WorldSettings& settings) {
+    in_step(settings);
+    world().start();
+}
+
+std::string Story::where_first(std::size_t leads) const {
+    std::string ids;
+    for (std::size_t i = 0; i < leads; ++i) ids += (i == 0 ? "'" : ", '") + leads_.at(i) + "'";
+    return " WHERE instantly_id IN (" + ids + ")";
+}
+
+void Story::edit(std::size_t lead, const std::string& assignments) {
+    world().sql("UPDATE crm.leads SET " + assignments + where(lead));
+}
+
+std::string Story::local(std::size_t lead, const std::string& expression) {
+    return world().value("SELECT " + expression + " FROM crm.leads" + where(lead));
+}
+
+std::string Story::remote_text(std::size_t lead, const std::string& field) {
+    const auto found = remote(lead).value(field, nlohmann::json());
+    if (found.is_null()) return "";
+    return found.is_string() ? found.get<std::string>() : found.dump();
+}
+
+void Story::expect_in_step() {
+    world().settles();
+    world().expect_agreement();
+    EXPECT_EQ(world().value("SELECT string_agg(sync_status || ': ' || coalesce(sync_error, ''), '; ') FROM crm.leads "
+                            "WHERE sync_status <> 'synced' AND instantly_id IS NOT NULL"),
+              "null");
 }
 
 }  // namespace leadsync::daemon

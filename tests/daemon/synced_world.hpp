@@ -9,6 +9,7 @@
 
 #include <boost/asio/cancellation_signal.hpp>
 #include <boost/asio/io_context.hpp>
+#include <gtest/gtest.h>
 #include <pqxx/pqxx>
 
 #include "connectors/postgres/database.hpp"
@@ -45,6 +46,8 @@ public:
 
     /// One complete sweep, then until nothing is pending; returns when done. Not while it runs beside the test.
     void backfill_and_drain();
+    /// The sweep alone.
+    void sweep();
 
     /// Runs a statement as a user of the database.
     pqxx::result sql(const std::string& statement);
@@ -53,14 +56,19 @@ public:
     /// Whether the query comes to answer `expected` soon.
     bool becomes(const std::string& query, const std::string& expected);
 
-    /// Whether the queue empties soon.
+    /// Whether the queue empties soon, but for leads given up on or held.
     bool settles();
+
+    /// Whether a sweep that begins after this call is over soon, with what it found missing dealt with.
+    bool is_swept();
 
     /// Expects local = base = remote.
     void expect_agreement();
 
-    /// How many requests of that method and path were made.
+    /// How many requests of that method were made whose path contains `path`.
     std::size_t requests(const std::string& method, const std::string& path);
+    /// The bodies of the requests with exactly that method and path, oldest first.
+    std::vector<nlohmann::json> bodies(const std::string& method, const std::string& path);
 
     /// Ids on Instantly of leads in campaigns, in order.
     std::vector<std::string> campaign_leads(std::size_t count);
@@ -69,10 +77,13 @@ public:
     std::string any_list() { return value("SELECT id FROM crm.lead_lists ORDER BY id LIMIT 1"); }
 
     sandbox::ControlClient& instantly() { return instantly_; }
+    /// For another client of the same workspace.
+    std::uint16_t port() const { return server_.port(); }
     const std::string& url() const { return database_.url(); }
 
 private:
     boost::asio::awaitable<void> listen_and_run();
+    void run_once(bool drain);
 
     WorldSettings settings_;
     sandbox::Server server_;
@@ -84,6 +95,35 @@ private:
     // What leadsync is while it runs.
     struct Running;
     std::unique_ptr<Running> running_;
+};
+
+/// A story: a world in step, an edit on either side, a sync, and how both sides stand then.
+class Story : public testing::Test {
+protected:
+    /// A world in step; leadsync does not run.
+    void in_step(const WorldSettings& settings);
+    /// The same, with leadsync running beside the test.
+    void begin(const WorldSettings& settings);
+
+    /// One complete sync, start to end.
+    void sync_once() { world().backfill_and_drain(); }
+
+    /// A condition on the leads of that place in `leads_`.
+    std::string where(std::size_t lead) const { return " WHERE instantly_id = '" + leads_.at(lead) + "'"; }
+    std::string where_first(std::size_t leads) const;
+    /// UPDATE of the lead as a user of the database.
+    void edit(std::size_t lead, const std::string& assignments);
+    std::string local(std::size_t lead, const std::string& expression);
+    nlohmann::json remote(std::size_t lead) { return world().instantly().lead(leads_.at(lead)).value(); }
+    /// A field there as text; empty when absent.
+    std::string remote_text(std::size_t lead, const std::string& field);
+
+    /// Both sides in step, nothing on its way, nothing given up on.
+    void expect_in_step();
+
+    SyncedWorld& world() { return *world_; }
+    std::optional<SyncedWorld> world_;
+    std::vector<std::string> leads_;  ///< ids on Instantly of leads in campaigns, in order
 };
 
 }  // namespace leadsync::daemon

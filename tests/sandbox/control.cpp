@@ -90,7 +90,8 @@ void Control::for_chosen_workspaces(const Request& request, Action action) const
 void Control::answer(const Request& request, const Moment& now, Reply& reply) {
     try {
         // A test reads the truth as of now: what is due by now has happened.
-        for (const auto& workspace : world_.workspaces()) workspace->settle(now);
+        for (const auto& workspace : world_.workspaces())
+            workspace->settle(now.ahead(workspace->switches.clock_ahead_ms));
         route(request, now, reply);
     } catch (const Refusal& refusal) {
         reply.status = refusal.status;
@@ -146,7 +147,8 @@ void Control::route(const Request& request, const Moment& now, Reply& reply) {
     }
 }
 
-void Control::route_leads(const Request& request, const Moment& now, Reply& reply) {
+void Control::route_leads(const Request& request, const Moment& machine, Reply& reply) {
+    const auto now = machine.ahead(workspace_of(request).switches.clock_ahead_ms);
     constexpr std::string_view root = "/control/leads";
     const auto rest = request.path.substr(root.size());
     if (rest.empty() && request.method == "GET") return append_truth(workspace_of(request), request, reply);

@@ -19,7 +19,7 @@ public:
 
 private:
     void route(const Request& request, const Moment& now, Reply& reply);
-    void route_leads(const Request& request, const Moment& now, Reply& reply);
+    void route_leads(const Request& request, const Moment& machine, Reply& reply);
     void route_lead(const Request& request, std::string_view id, const Moment& now, Reply& reply);
     void add_workspace(const Json& settings);
     void set_switches(const Request& request);

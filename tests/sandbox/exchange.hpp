@@ -28,6 +28,7 @@ struct Reply {
     std::string_view content_type = "application/json; charset=utf-8";
     int retry_after_s = -1;  ///< Negative: no such header.
     std::string body;
+    std::int64_t unix_ms = 0;  ///< The server's clock, for the Date header; 0: none.
 };
 
 /// A request that cannot be done: thrown by handlers, answered with `body`.

@@ -91,8 +91,9 @@ void Gate::check(const Request& request, const Moment& now, Admission& admission
     if (admission.fault && admission.fault->kind == FaultKind::hang) admission.delay_ms += admission.fault->ms;
 }
 
-void Gate::act(const Request& request, const Admission& admission, const Moment& now, Reply& reply) {
+void Gate::act(const Request& request, const Admission& admission, const Moment& machine, Reply& reply) {
     auto& workspace = *admission.workspace;
+    const auto now = machine.ahead(workspace.switches.clock_ahead_ms);
     workspace.settle(now);
     const bool empty_json =
         request.method == "DELETE" && request.body.empty() && request.content_type.starts_with("application/json");
@@ -128,6 +129,7 @@ Delivery Gate::answer(const Request& request, const Admission& admission, const 
     }
     if (is(FaultKind::lost)) delivery.ending = Ending::close;
     if (is(FaultKind::reset)) delivery.ending = Ending::reset;
+    reply.unix_ms = now.unix_ms + (admission.workspace ? admission.workspace->switches.clock_ahead_ms : 0);
     const bool answered = delivery.ending == Ending::answer || delivery.ending == Ending::cut;
     log(request, admission, now, answered ? reply.status : 0);
     return delivery;

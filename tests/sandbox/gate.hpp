@@ -38,7 +38,7 @@ public:
 
 private:
     void check(const Request& request, const Moment& now, Admission& admission);
-    void act(const Request& request, const Admission& admission, const Moment& now, Reply& reply);
+    void act(const Request& request, const Admission& admission, const Moment& machine, Reply& reply);
     void log(const Request& request, const Admission& admission, const Moment& now, unsigned status);
 
     World& world_;

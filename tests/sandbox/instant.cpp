@@ -1,6 +1,7 @@
 #include "tests/sandbox/instant.hpp"
 
 #include <array>
+#include <ctime>
 
 namespace leadsync::sandbox {
 namespace {
@@ -62,6 +63,15 @@ std::string to_iso(std::int64_t unix_ms) {
     std::string text;
     append_iso(text, unix_ms);
     return text;
+}
+
+std::string to_http_date(std::int64_t unix_ms) {
+    const std::time_t seconds = unix_ms / 1000;
+    std::tm parts{};
+    ::gmtime_r(&seconds, &parts);
+    std::array<char, 32> text;
+    const auto length = std::strftime(text.data(), text.size(), "%a, %d %b %Y %H:%M:%S GMT", &parts);
+    return {text.data(), length};
 }
 
 std::optional<std::int64_t> parse_iso(std::string_view text) {

@@ -68,15 +68,15 @@ Json LeadStore::json(const LeadRef& ref) const {
     return Json::parse(text);
 }
 
-void LeadStore::put(const Uuid& id, const Json& json, Tick visible) {
+void LeadStore::put(const Uuid& id, const Json& json, Tick now, Tick visible) {
     auto lead = std::make_shared<const Lead>(make_lead(json));
     if (!lead->email.empty()) emails_[lower_case(lead->email)].insert(id);
-    replace(id, std::move(lead), visible);
+    replace(id, std::move(lead), now, visible);
 }
 
-void LeadStore::erase(const Uuid& id, Tick visible) { replace(id, nullptr, visible); }
+void LeadStore::erase(const Uuid& id, Tick now, Tick visible) { replace(id, nullptr, now, visible); }
 
-void LeadStore::replace(const Uuid& id, Version version, Tick visible) {
+void LeadStore::replace(const Uuid& id, Version version, Tick now, Tick visible) {
     const auto rank = pristine_.rank_of(id);
     const auto [entry, first_write] = entries_.try_emplace(id);
     auto& state = entry->second;
@@ -86,7 +86,6 @@ void LeadStore::replace(const Uuid& id, Version version, Tick visible) {
         if (replaced_.empty()) replaced_.resize(pristine_.size());
         replaced_[*rank] = true;
     }
-    const auto now = std::chrono::steady_clock::now();
     std::erase_if(state.former, [&](const Former& former) { return former.until <= now; });
     if (visible > now) state.former.push_back({visible, state.current, pristine});
     if (version) size_ += existed ? 0 : 1;

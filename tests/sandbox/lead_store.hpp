@@ -55,8 +55,8 @@ public:
     Json json(const LeadRef& ref) const;
 
     /// Adds or replaces the lead. Clients see what was there before until `visible`.
-    void put(const Uuid& id, const Json& json, Tick visible);
-    void erase(const Uuid& id, Tick visible);
+    void put(const Uuid& id, const Json& json, Tick now, Tick visible);
+    void erase(const Uuid& id, Tick now, Tick visible);
 
 private:
     using Version = std::shared_ptr<const Lead>;  // null: there is no such lead
@@ -75,7 +75,7 @@ private:
     std::optional<LeadRef> visible(const Entries::value_type& entry, Eyes eyes) const;
     std::uint32_t rank_after(const Uuid& id) const;
     bool replaced(std::uint32_t rank) const { return !replaced_.empty() && replaced_[rank]; }
-    void replace(const Uuid& id, Version version, Tick visible);
+    void replace(const Uuid& id, Version version, Tick now, Tick visible);
 
     template <class Visit>
     void walk_up(const std::optional<Uuid>& from, Eyes eyes, Visit& visit) const;

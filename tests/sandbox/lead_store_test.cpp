@@ -30,9 +30,9 @@ protected:
 
 TEST_F(Store, WalksPristineAndEditedLeadsInOneOrderBothWays) {
     const auto added = uuid_v7(1'790'000'000'000, 0, 1);
-    store.put(pristine[3], lead_named(pristine[3], "Edited"), now);
-    store.put(added, lead_named(added, "Added"), now);
-    store.erase(pristine[5], now);
+    store.put(pristine[3], lead_named(pristine[3], "Edited"), now, now);
+    store.put(added, lead_named(added, "Added"), now, now);
+    store.erase(pristine[5], now, now);
     auto expected = pristine;
     expected.erase(expected.begin() + 5);
     expected.insert(std::ranges::lower_bound(expected, added), added);
@@ -43,7 +43,7 @@ TEST_F(Store, WalksPristineAndEditedLeadsInOneOrderBothWays) {
 }
 
 TEST_F(Store, ResumesAfterAnyId) {
-    store.put(pristine[4], lead_named(pristine[4], "Edited"), now);
+    store.put(pristine[4], lead_named(pristine[4], "Edited"), now, now);
     for (const std::size_t place : {0U, 3U, 4U, 50U, 99U}) {
         const auto offset = static_cast<std::ptrdiff_t>(place);
         EXPECT_EQ(walked(false, truth, pristine[place]), std::vector(pristine.begin() + offset + 1, pristine.end()));
@@ -58,7 +58,7 @@ TEST_F(Store, ResumesAfterAnyId) {
 
 TEST_F(Store, ShowsClientsTheOldStateUntilTheLagIsOver) {
     const auto id = pristine[10];
-    store.put(id, lead_named(id, "Edited"), now + hours{1});
+    store.put(id, lead_named(id, "Edited"), now, now + hours{1});
     EXPECT_EQ(store.find(id, now)->edited, nullptr);
     EXPECT_EQ(store.first_name(*store.find(id, truth)), "Edited");
     EXPECT_EQ(store.first_name(*store.find(id, now + hours{2})), "Edited");
@@ -66,8 +66,8 @@ TEST_F(Store, ShowsClientsTheOldStateUntilTheLagIsOver) {
 
 TEST_F(Store, ShowsEachOfSeveralWritesInTurn) {
     const auto id = pristine[10];
-    store.put(id, lead_named(id, "First"), now + hours{1});
-    store.put(id, lead_named(id, "Second"), now + hours{2});
+    store.put(id, lead_named(id, "First"), now, now + hours{1});
+    store.put(id, lead_named(id, "Second"), now, now + hours{2});
     EXPECT_EQ(store.find(id, now)->edited, nullptr);
     EXPECT_EQ(store.first_name(*store.find(id, now + hours{1})), "First");
     EXPECT_EQ(store.first_name(*store.find(id, now + hours{2})), "Second");
@@ -75,8 +75,8 @@ TEST_F(Store, ShowsEachOfSeveralWritesInTurn) {
 
 TEST_F(Store, HidesAnAddedLeadAndShowsADeletedOneWhileItLags) {
     const auto added = uuid_v7(1'790'000'000'000, 0, 1);
-    store.put(added, lead_named(added, "Added"), now + hours{1});
-    store.erase(pristine[0], now + hours{1});
+    store.put(added, lead_named(added, "Added"), now, now + hours{1});
+    store.erase(pristine[0], now, now + hours{1});
     EXPECT_FALSE(store.find(added, now));
     EXPECT_TRUE(store.with_email("new@example.com", now).empty());
     EXPECT_EQ(store.with_email("NEW@example.com", truth).size(), 1U);

@@ -46,6 +46,7 @@ std::string head_of(const Reply& reply, bool keep_alive, bool zipped) {
     head.append(reason(reply.status)).append("\r\ncontent-type: ").append(reply.content_type);
     head.append("\r\ncontent-length: ").append(std::to_string(reply.body.size()));
     head.append(keep_alive ? "\r\nconnection: keep-alive" : "\r\nconnection: close");
+    if (reply.unix_ms > 0) head.append("\r\ndate: ").append(to_http_date(reply.unix_ms));
     if (reply.retry_after_s >= 0) head.append("\r\nretry-after: ").append(std::to_string(reply.retry_after_s));
     if (zipped) head.append("\r\ncontent-encoding: gzip");
     return head.append("\r\n\r\n");

@@ -13,6 +13,7 @@ void for_each_switch(S& s, Visit visit) {
     visit("latency_ms", s.latency_ms);
     visit("latency_spread_ms", s.latency_spread_ms);
     visit("gzip", s.gzip);
+    visit("clock_ahead_ms", s.clock_ahead_ms);
     visit("require_user_agent", s.require_user_agent);
     visit("rate_limit", s.rate_limit);
     visit("per_second", s.per_second);

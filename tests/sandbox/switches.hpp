@@ -16,6 +16,7 @@ struct Switches {
     int latency_ms = 0;
     int latency_spread_ms = 0;
     bool gzip = false;
+    std::int64_t clock_ahead_ms = 0;  ///< How far the server's calendar is ahead of the machine's.
     bool require_user_agent = true;
 
     bool rate_limit = true;

@@ -28,7 +28,7 @@ Workspace::Workspace(WorkspaceSettings given)
       faults{settings.seed},
       random_state_{mix(settings.seed ^ 0xAB5)} {
     if (!settings.documented_lead || settings.leads == 0) return;
-    leads.put(*parse_uuid(documented_lead_id), Json::parse(documented_lead), Tick{});
+    leads.put(*parse_uuid(documented_lead_id), Json::parse(documented_lead), Tick{}, Tick{});
 }
 
 void Workspace::settle(const Moment& now) {
@@ -49,11 +49,11 @@ std::optional<Json> Workspace::lead(const Uuid& id) const {
 }
 
 void Workspace::put(const Uuid& id, const Json& lead, const Moment& now) {
-    leads.put(id, lead, now.tick + milliseconds{switches.read_lag_ms});
+    leads.put(id, lead, now.tick, now.tick + milliseconds{switches.read_lag_ms});
 }
 
 void Workspace::erase(const Uuid& id, const Moment& now) {
-    leads.erase(id, now.tick + milliseconds{switches.read_lag_ms});
+    leads.erase(id, now.tick, now.tick + milliseconds{switches.read_lag_ms});
 }
 
 Uuid Workspace::next_lead_id(const Moment& now) {

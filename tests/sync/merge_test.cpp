@@ -154,5 +154,269 @@ TEST(ThreeWayMerge, ARemovedCustomVariableIsConfirmedByAbsenceAndByEmptyText) {
     }
 }
 
+// --- rules ---------------------------------------------------------------------------------------------------------
+
+const Instant noon{std::chrono::sys_days{std::chrono::year{2026} / 3 / 1} + std::chrono::hours{12}};
+
+Content updated(Content values, const char* at) {
+    values[Field::timestamp_updated] = at;
+    return values;
+}
+
+TEST(Rules, NewestIsTheLaterEditAndTheLocalOneWhereATimeIsNotKnown) {
+    struct Case {
+        const char* story;
+        std::optional<Instant> here;
+        const char* there;
+        Side winner;
+    };
+    const Case cases[] = {
+        {"there later", noon, "2026-03-01T12:00:00.001Z", Side::remote},
+        {"here later", noon, "2026-03-01T11:59:59.999Z", Side::local},
+        {"at the same instant", noon, "2026-03-01T12:00:00.000Z", Side::local},
+        {"here not known", {}, "2026-03-01T12:00:00.001Z", Side::local},
+        {"there not known", noon, nullptr, Side::local},
+    };
+    for (const auto& [story, here, there, winner] : cases) {
+        auto values = content({{"phone", "3"}}, {{"tier", "c"}});
+        if (there != nullptr) values = updated(values, there);
+        const auto merged =
+            merge(base(content({{"phone", "1"}}, {{"tier", "a"}})), content({{"phone", "2"}}, {{"tier", "b"}}),
+                  remote(values), {.fallback = Rule::newest}, {.at = noon, .local_edited_at = here});
+        EXPECT_EQ(merged.local[Field::phone], winner == Side::local ? "2" : "3") << story;
+        EXPECT_EQ(merged.local.custom_variables.at("tier"), winner == Side::local ? "b" : "c") << story;
+        EXPECT_EQ(merged.to_push.size(), winner == Side::local ? 2U : 0U) << story;
+        ASSERT_EQ(merged.conflicts.size(), 2U) << story;
+        EXPECT_EQ(merged.conflicts[0].resolution, winner) << story;
+    }
+}
+
+TEST(Rules, TheInterestHasATimeOfItsOwn) {
+    auto values = updated(content({{"lt_interest_status", "1"}}), "2026-03-01T15:00:00.000Z");
+    const auto winner = [&] {
+        return merge(base(content({})), content({{"lt_interest_status", "2"}}), remote(values),
+                     {.fallback = Rule::newest}, {.at = noon, .local_edited_at = noon})
+            .conflicts.at(0)
+            .resolution;
+    };
+    EXPECT_EQ(winner(), Side::remote) << "without one the lead's counts";
+    values[Field::timestamp_last_interest_change] = "2026-03-01T11:00:00.000Z";
+    EXPECT_EQ(winner(), Side::local);
+    values[Field::timestamp_last_interest_change] = "2026-03-01T13:00:00.000Z";
+    EXPECT_EQ(winner(), Side::remote);
+}
+
+TEST(Rules, ManualLeavesBothValuesAndNothingIsSent) {
+    const auto merged =
+        merge(base(content({{"phone", "1"}, {"job_title", "a"}})), content({{"phone", "2"}, {"job_title", "b"}}),
+              remote(content({{"phone", "3"}, {"job_title", "a"}})), {.fallback = Rule::manual});
+    EXPECT_EQ(merged.local[Field::phone], "2");
+    EXPECT_EQ(merged.remote[Field::phone], "3");
+    EXPECT_EQ(merged.base.content[Field::phone], "1") << "they have agreed on nothing";
+    EXPECT_EQ(merged.parked, std::vector<Key>{"phone"});
+    EXPECT_EQ(merged.to_push, std::vector<Key>{"job_title"});
+    EXPECT_EQ(merged.conflicts, (std::vector<Conflict>{{"phone", "1", "2", "3", Rule::manual, std::nullopt}}));
+}
+
+TEST(Rules, AnEmptyRemoteValueIsKeptOutUnlessItMayClear) {
+    struct Case {
+        const char* story;
+        ConflictPolicy policy;
+        const char* here;
+        bool kept;
+    };
+    const Case cases[] = {
+        {"only it changed", {}, "1", true},
+        {"both changed, remote wins", {.fallback = Rule::remote}, "2", true},
+        {"both changed, newest wins", {.fallback = Rule::newest}, "2", true},
+        {"it may clear", {.clearable = {Field::phone}}, "1", false},
+        {"it may clear, both changed, remote wins",
+         {.fallback = Rule::remote, .clearable = {Field::phone}},
+         "2",
+         false},
+        {"another field may clear", {.clearable = {Field::website}}, "1", true},
+    };
+    for (const auto& empty : {Value{}, Value{""}})
+        for (const auto& [story, policy, here, kept] : cases) {
+            Content there;
+            there[Field::phone] = empty;
+            const auto merged =
+                merge(base(content({{"phone", "1"}})), content({{"phone", here}}), remote(there), policy);
+            EXPECT_EQ(merged.local[Field::phone].value_or(""), kept ? here : "") << story;
+            EXPECT_EQ(has(merged.to_push, "phone"), kept) << story << ": it is brought back there";
+            if (kept) {
+                EXPECT_EQ(merged.conflicts.at(0).rule, Rule::keep_value) << story;
+            }
+        }
+}
+
+TEST(Rules, UnderTheRuleManualAPersonDecidesOnAnEmptyValueToo) {
+    const auto merged = merge(base(content({{"phone", "1"}})), content({{"phone", "2"}}), remote(content({})),
+                              {.fallback = Rule::manual});
+    EXPECT_EQ(merged.conflicts.at(0).rule, Rule::manual);
+    EXPECT_EQ(merged.parked, std::vector<Key>{"phone"});
+}
+
+TEST(Rules, AbsenceIsAValueWhereThereIsNoText) {
+    for (const auto* field : {"lt_interest_status", "assigned_to", "subsequence_id"}) {
+        const auto before = content({{field, "1"}});
+        const auto merged = merge(base(before), before, remote(content({})), {});
+        EXPECT_EQ(merged.local[field_named(field).value()], std::nullopt) << field;
+        EXPECT_TRUE(merged.conflicts.empty()) << field;
+    }
+}
+
+TEST(Rules, CustomVariablesMayBeClearableAsAWhole) {
+    const auto before = content({}, {{"tier", "gold"}});
+    EXPECT_TRUE(has(merge(base(before), before, remote(content({})), {}).to_push, "custom_variables.tier"));
+    const auto cleared = merge(base(before), before, remote(content({})), {.custom_variables_clearable = true});
+    EXPECT_TRUE(cleared.local.custom_variables.empty());
+    EXPECT_TRUE(cleared.to_push.empty());
+}
+
+TEST(Rules, WhatTheServerMakesOfAValueIsItsWordAlsoWhenItIsNothing) {
+    const auto before = base(content({{"first_name", "Ada"}}), {{"first_name", "   "}});
+    const auto merged = merge(before, content({{"first_name", "   "}}), remote(content({})), {});
+    EXPECT_EQ(merged.local[Field::first_name], std::nullopt);
+    EXPECT_TRUE(merged.to_push.empty());
+    EXPECT_TRUE(merged.conflicts.empty());
+    EXPECT_EQ(merged.changes, (std::vector<Change>{{"first_name", "   ", std::nullopt, "normalised"}}));
+}
+
+// --- open conflicts ------------------------------------------------------------------------------------------------
+
+using Outcome = ConflictUpdate::Outcome;
+
+TEST(OpenConflicts, AreLeftAsTheyAreSettledOrFoundInAgreement) {
+    struct Case {
+        const char* story;
+        std::optional<Side> resolution;
+        const char *local, *remote;
+        const char* row;
+        bool pushed, parked;
+        std::optional<Outcome> outcome;
+    };
+    const Case cases[] = {
+        {"nobody decided, nothing new", {}, "2", "3", "2", false, true, {}},
+        {"edited here meanwhile", {}, "4", "3", "4", false, true, Outcome::still_open},
+        {"edited there meanwhile", {}, "2", "4", "2", false, true, Outcome::still_open},
+        {"undone here: both have been told, and it stays open", {}, "1", "3", "1", false, true, Outcome::still_open},
+        {"they came to agree", {}, "3", "3", "3", false, false, Outcome::agreed},
+        {"decided for local", Side::local, "2", "3", "2", true, false, Outcome::settled},
+        {"decided for local, edited since", Side::local, "4", "3", "4", true, false, Outcome::settled},
+        {"decided for remote", Side::remote, "2", "3", "3", false, false, Outcome::settled},
+        {"decided for remote, edited since", Side::remote, "2", "4", "4", false, false, Outcome::settled},
+        {"decided, and in agreement by then", Side::local, "3", "3", "3", false, false, Outcome::agreed},
+    };
+    for (const auto& [story, resolution, local, there, row, pushed, parked, outcome] : cases) {
+        const auto merged =
+            merge(base(content({{"phone", "1"}})), content({{"phone", local}}), remote(content({{"phone", there}})),
+                  {}, {.at = noon, .local_edited_at = {}, .open = {{"phone", {7, "2", "3", resolution}}}});
+        EXPECT_EQ(merged.local[Field::phone], row) << story;
+        EXPECT_EQ(has(merged.to_push, "phone"), pushed) << story;
+        EXPECT_EQ(has(merged.parked, "phone"), parked) << story;
+        EXPECT_TRUE(merged.conflicts.empty()) << story << ": it is one conflict, not two";
+        ASSERT_EQ(merged.conflict_updates.size(), outcome ? 1U : 0U) << story;
+        if (outcome) {
+            EXPECT_EQ(merged.conflict_updates[0], (ConflictUpdate{7, local, there, *outcome})) << story;
+        }
+    }
+}
+
+TEST(OpenConflicts, OfAVariableThatNeitherSideHoldsAnyMoreClose) {
+    const auto merged =
+        merge(base(content({})), content({}), remote(content({})), {},
+              {.at = noon, .local_edited_at = {}, .open = {{"custom_variables.tier", {7, "a", "b", {}}}}});
+    ASSERT_EQ(merged.conflict_updates.size(), 1U);
+    EXPECT_EQ(merged.conflict_updates[0].outcome, Outcome::agreed);
+}
+
+// --- flips ---------------------------------------------------------------------------------------------------------
+
+/// Two automations, each of which sets a value of its own: what one merge after the other makes of it.
+class Duel {
+public:
+    MergeResult here(const char* value) {
+        local_[Field::phone] = value;
+        return sync();
+    }
+    MergeResult there(const char* value) {
+        remote_[Field::phone] = value;
+        return sync();
+    }
+    Instant now = noon;
+
+private:
+    MergeResult sync() {
+        auto merged = merge(base_, local_, remote(remote_), {}, {.at = now, .local_edited_at = {}, .open = {}});
+        if (has(merged.to_push, "phone")) remote_[Field::phone] = merged.local[Field::phone];
+        local_ = merged.local;
+        base_ = merged.base;
+        base_.content[Field::phone] = remote_[Field::phone];
+        return merged;
+    }
+    Content local_ = content({{"phone", "0"}});
+    Content remote_ = local_;
+    Base base_ = base(local_);
+};
+
+TEST(Flips, TheSixthChangeOfSideWithinAnHourIsParked) {
+    Duel duel;
+    for (int round = 0; round < 3; ++round) {
+        EXPECT_TRUE(duel.here("1").conflicts.empty()) << round;
+        if (round < 2) {
+            EXPECT_TRUE(duel.there("2").conflicts.empty()) << round;
+        }
+    }
+    EXPECT_TRUE(duel.there("2").conflicts.empty()) << "the fifth";
+    const auto parked = duel.here("1");
+    ASSERT_EQ(parked.conflicts.size(), 1U) << "the sixth";
+    EXPECT_EQ(parked.conflicts[0].rule, Rule::flip_flop);
+    EXPECT_EQ(parked.conflicts[0].resolution, std::nullopt);
+    EXPECT_TRUE(parked.to_push.empty());
+    EXPECT_TRUE(parked.base.flips.empty()) << "counted anew once a person has decided";
+}
+
+TEST(Flips, ManyEditsOfOneSideAreNone) {
+    for (const bool local_side : {true, false}) {
+        Duel duel;
+        for (int edit = 1; edit < 50; ++edit) {
+            const auto value = std::to_string(edit);
+            const auto merged = local_side ? duel.here(value.c_str()) : duel.there(value.c_str());
+            EXPECT_TRUE(merged.conflicts.empty()) << edit;
+        }
+    }
+}
+
+TEST(Flips, AreForgottenAfterAnHour) {
+    Duel duel;
+    for (int round = 0; round < 50; ++round) {
+        EXPECT_TRUE(duel.here("1").conflicts.empty()) << round;
+        EXPECT_TRUE(duel.there("2").conflicts.empty()) << round;
+        duel.now += std::chrono::minutes{30};
+    }
+}
+
+TEST(Flips, AnAutomationThatKeepsEmptyingAFieldIsParkedToo) {
+    Duel duel;
+    std::size_t sent = 0;
+    for (int round = 0; round < 10; ++round) {
+        const auto merged = duel.there("");
+        sent += merged.to_push.size();
+        if (!merged.conflicts.empty() && merged.conflicts[0].rule == Rule::flip_flop) break;
+    }
+    EXPECT_EQ(sent, 3U);
+}
+
+TEST(Flips, OfAResolvedKeyAreCountedAnew) {
+    for (const auto side : {Side::local, Side::remote}) {
+        auto before = base(content({{"phone", "1"}}));
+        before.flips["phone"] = {Side::local, 5, noon};
+        const auto merged = merge(before, content({{"phone", "2"}}), remote(content({{"phone", "3"}})), {},
+                                  {.at = noon, .local_edited_at = {}, .open = {{"phone", {7, "2", "3", side}}}});
+        EXPECT_TRUE(merged.base.flips.empty());
+    }
+}
+
 }  // namespace
 }  // namespace leadsync::sync

@@ -120,5 +120,46 @@ TEST(PlanPush, NoVariableIsSentWhileAWriteOfAnotherIsOut) {
     EXPECT_TRUE(plan_push(merged).empty()) << "where PATCH replaces the map it would undo the write that is out";
 }
 
+TEST(PlanPush, TheCompleteMapLeavesWhatIsParkedAsInstantlyHoldsIt) {
+    Content base;
+    base.custom_variables = {{"parked", "1"}, {"gone_here", "1"}, {"gone_there", "1"}, {"edited", "1"}};
+    Content local;
+    local.custom_variables = {{"parked", "here"}, {"gone_there", "here"}, {"edited", "2"}};
+    Content instantly;
+    instantly.custom_variables = {{"parked", "there"}, {"gone_here", "there"}, {"edited", "1"}};
+    const auto merged = merge({base}, local, {.content = instantly}, {.fallback = Rule::manual});
+    ASSERT_EQ(merged.parked.size(), 3U);
+    const auto plan = plan_push(merged);
+    ASSERT_TRUE(plan.patch && plan.patch->custom_variables);
+    EXPECT_EQ(*plan.patch->custom_variables,
+              (CustomVariables{{"parked", "there"}, {"gone_here", "there"}, {"edited", "2"}}));
+}
+
+TEST(PlanPush, AParkedFieldIsInNoCall) {
+    Content base;
+    base[Field::campaign] = here;
+    base[Field::phone] = "1";
+    auto local = base;
+    auto instantly = base;
+    for (const auto field : {Field::phone, Field::lt_interest_status, Field::assigned_to, Field::subsequence_id}) {
+        local[field] = "2";
+        instantly[field] = "3";
+    }
+    local[Field::campaign] = there;
+    instantly[Field::campaign] = "33333333-3333-4333-8333-333333333333";
+    const auto plan = plan_push(merge({base}, local, {.content = instantly}, {.fallback = Rule::manual}));
+    EXPECT_TRUE(plan.empty());
+    EXPECT_TRUE(plan.refused.empty());
+}
+
+TEST(PlanPush, AMoveThatIsOutIsWaitedForByWhatIsScopedToThePlace) {
+    auto merged = edited({{Field::lt_interest_status, "2"}, {Field::subsequence_id, there}, {Field::phone, "2"}});
+    merged.awaited.emplace_back("campaign");
+    const auto plan = plan_push(merged);
+    EXPECT_FALSE(plan.interest || plan.subsequence || plan.move);
+    ASSERT_TRUE(plan.patch);
+    EXPECT_EQ(plan.patch->fields, std::vector{Field::phone}) << "the profile goes on";
+}
+
 }  // namespace
 }  // namespace leadsync::sync

@@ -1,0 +1,176 @@
+#include "connectors/postgres/preview.hpp"
+
+#include <unordered_set>
+
+#include "connectors/postgres/arrays.hpp"
+#include "connectors/postgres/lead_rows.hpp"
+#include "connectors/postgres/leads.hpp"
+#include "connectors/postgres/progress.hpp"
+#include "connectors/postgres/queue.hpp"
+#include "connectors/postgres/store.hpp"
+
+namespace leadsync::postgres {
+
+namespace {
+
+constexpr auto first_id = "00000000-0000-0000-0000-000000000000";
+constexpr auto last_id = "ffffffff-ffff-ffff-ffff-ffffffffffff";
+
+store::Work work_named(std::string_view name) {
+    if (name == "reconcile") return store::Work::reconcile;
+    if (name == "create") return store::Work::create;
+    return name == "remove" ? store::Work::remove : store::Work::nothing;
+}
+
+store::Approval approval_named(std::string_view name) {
+    if (name == "approve") return store::Approval::approved;
+    return name == "reject" ? store::Approval::rejected : store::Approval::none;
+}
+
+}  // namespace
+
+std::optional<std::string> Preview::pinned() {
+    static const Statement statement{"pinned", "SELECT instantly_workspace_id FROM crm.workspaces WHERE name = $1"};
+    const auto rows = execute(transaction_, statement, workspace_);
+    if (rows.empty() || rows[0][0].is_null()) return std::nullopt;
+    return rows[0][0].as<std::string>();
+}
+
+bool Preview::is_driven() {
+    // The advisory lock that the daemon's listener holds.
+    static const Statement statement{"is_driven", R"sql(
+        SELECT EXISTS (SELECT FROM pg_locks
+                       WHERE locktype = 'advisory' AND granted AND objsubid = 1
+                         AND database = (SELECT oid FROM pg_database WHERE datname = current_database())
+                         AND classid::int8 << 32 | objid::int8 = hashtextextended('leadsync workspace ' || $1, 0))
+    )sql"};
+    return execute(transaction_, statement, workspace_)[0][0].as<bool>();
+}
+
+std::vector<QueuedLead> Preview::queue() {
+    static const Statement statement{"preview_queue", R"sql(
+        SELECT q.lead_id, q.generation, q.attempts, q.resends, b.instantly_id,
+               b.expected IS NOT NULL AND b.expected_until > now() AS expecting,
+               CASE WHEN b.deleted_at IS NOT NULL THEN 'remove'
+                    WHEN l.id IS NULL AND b.lead_id IS NULL THEN 'nothing'
+                    WHEN b.lead_id IS NULL THEN 'create'
+                    ELSE 'reconcile' END AS work,
+               coalesce(q.decision, '') AS decision, coalesce(q.decided, '') AS decided,
+               m.destination_id, d.instantly_id AS merge_destination,
+               (extract(epoch FROM now() - m.sent_at) * 1000)::int8 AS merge_sent_ago,
+               b.expected IS NOT NULL AS awaited, q.edited_at IS NOT NULL AS edited, q.held_at IS NOT NULL AS held, q.dead_at IS NOT NULL AS dead,
+               coalesce(q.lease_until > now(), false) AS leased
+        FROM sync.queue q
+        LEFT JOIN sync.base b ON b.workspace = $1 AND b.lead_id = q.lead_id
+        LEFT JOIN crm.leads l ON l.workspace = $1 AND l.id = q.lead_id
+        LEFT JOIN sync.merges m ON m.workspace = $1 AND m.source_id = q.lead_id
+        LEFT JOIN sync.base d ON d.workspace = $1 AND d.lead_id = m.destination_id AND d.deleted_at IS NULL
+                             AND d.gone_at IS NULL
+        WHERE q.workspace = $1
+        ORDER BY q.due_at, q.lead_id
+    )sql"};
+    std::vector<QueuedLead> queued;
+    for (const auto& row : execute(transaction_, statement, workspace_)) {
+        QueuedLead lead;
+        lead.claim.id = {row["lead_id"].c_str()};
+        lead.claim.instantly_id = {row["instantly_id"].as<std::string>("")};
+        lead.claim.work = work_named(row["work"].c_str());
+        lead.claim.generation = row["generation"].as<std::int64_t>();
+        lead.claim.attempts = row["attempts"].as<int>();
+        lead.claim.resends = row["resends"].as<int>();
+        lead.claim.expecting = row["expecting"].as<bool>(false);
+        lead.claim.approval = approval_named(row["decision"].c_str());
+        lead.claim.approval_of = hold_kind_named(row["decided"].c_str());
+        if (!row["destination_id"].is_null()) lead.claim.merge_into = sync::LeadId{row["destination_id"].c_str()};
+        lead.claim.merge_destination = {row["merge_destination"].as<std::string>("")};
+        if (const auto field = row["merge_sent_ago"]; !field.is_null())
+            lead.claim.merge_sent_ago = std::chrono::milliseconds{field.as<std::int64_t>()};
+        lead.awaited = row["awaited"].as<bool>();
+        lead.edited = row["edited"].as<bool>();
+        lead.decided = lead.claim.approval != store::Approval::none;
+        lead.held = row["held"].as<bool>();
+        lead.dead = row["dead"].as<bool>();
+        lead.leased = row["leased"].as<bool>();
+        queued.push_back(std::move(lead));
+    }
+    return queued;
+}
+
+std::unordered_map<std::string, store::LocalRow> Preview::adoptable(const std::vector<store::Identity>& leads) {
+    // The rule of Leads::adoptable without its lock, which a transaction that only reads may not take, and without
+    // the creates whose outcome is in doubt.
+    static const Statement statement{"preview_adoptable", R"sql(
+        SELECT u.instantly_id, l.id
+        FROM unnest($2::uuid[], $3::text[], $4::uuid[], $5::uuid[]) AS u(instantly_id, email, campaign, list_id)
+        JOIN crm.leads l ON l.workspace = $1 AND l.instantly_id IS NULL AND lower(l.email) = lower(u.email)
+                        AND (l.campaign = u.campaign OR (l.campaign IS NULL AND l.list_id = u.list_id))
+        ORDER BY l.id
+    )sql"};
+    if (leads.empty()) return {};
+    BinaryArray ids{BinaryArray::Element::uuid};
+    BinaryArray emails{BinaryArray::Element::text};
+    BinaryArray campaigns{BinaryArray::Element::uuid};
+    BinaryArray lists{BinaryArray::Element::uuid};
+    for (const auto& lead : leads) {
+        ids.add(lead.instantly_id.text);
+        emails.add_or_null(lead.email);
+        campaigns.add_or_null(lead.campaign);
+        lists.add_or_null(lead.list);
+    }
+    std::unordered_map<std::string, std::string> lead_of_row;
+    std::unordered_set<std::string> taken;
+    std::vector<sync::LeadId> wanted;
+    for (const auto& row : execute(transaction_, statement, workspace_, ids.finish(), emails.finish(),
+                                   campaigns.finish(), lists.finish())) {
+        if (lead_of_row.contains(row[1].c_str()) || !taken.insert(row[0].c_str()).second) continue;
+        lead_of_row.emplace(row[1].c_str(), row[0].c_str());
+        wanted.push_back({row[1].c_str()});
+    }
+    std::unordered_map<std::string, store::LocalRow> found;
+    for (auto& row : load_rows(transaction_, workspace_, wanted)) {
+        auto lead = lead_of_row.at(row.id.text);
+        found.emplace(std::move(lead), std::move(row));
+    }
+    return found;
+}
+
+std::vector<std::pair<sync::LeadId, sync::InstantlyId>> Preview::absent(const std::optional<std::string>& after,
+                                                                        const std::optional<std::string>& last,
+                                                                        const std::vector<sync::InstantlyId>& present,
+                                                                        sync::Instant requested_at) {
+    static const Statement statement{"preview_absent", R"sql(
+        SELECT b.lead_id, b.instantly_id FROM sync.base b
+        WHERE b.workspace = $1 AND b.instantly_id > $2::uuid AND b.instantly_id <= $3::uuid
+          AND b.instantly_id <> ALL ($4::uuid[])
+          AND b.deleted_at IS NULL AND b.gone_at IS NULL
+          AND (b.written_at IS NULL OR b.written_at < to_timestamp($5::float8))
+          AND NOT EXISTS (SELECT FROM sync.merges m WHERE m.workspace = b.workspace AND m.source_id = b.lead_id)
+        ORDER BY b.instantly_id
+    )sql"};
+    std::vector<std::pair<sync::LeadId, sync::InstantlyId>> missing;
+    for (const auto& row : execute(transaction_, statement, workspace_, after.value_or(first_id),
+                                   last.value_or(last_id), array_of(present), epoch_seconds(requested_at)))
+        missing.emplace_back(sync::LeadId{row[0].c_str()}, sync::InstantlyId{row[1].c_str()});
+    return missing;
+}
+
+boost::asio::awaitable<void> read_only(Database& database, const std::string& workspace,
+                                       std::function<void(store::Transaction&, Preview&)> step) {
+    try {
+        co_await database.run([&](pqxx::work& transaction) {
+            transaction.exec("SET TRANSACTION READ ONLY");
+            Leads leads{transaction, workspace};
+            Queue queue{transaction, workspace};
+            Progress progress{transaction, workspace};
+            Preview preview{transaction, workspace};
+            store::Transaction all{leads, queue, progress};
+            step(all, preview);
+        });
+    } catch (const pqxx::undefined_table&) {
+        throw;
+    } catch (const pqxx::failure& error) {
+        throw store::StoreError{one_line(error)};
+    }
+}
+
+}  // namespace leadsync::postgres

@@ -1,0 +1,55 @@
+#include <gtest/gtest.h>
+#include <pqxx/pqxx>
+
+#include "connectors/postgres/store.hpp"
+#include "connectors/postgres/workspaces.hpp"
+#include "tests/support/test_database.hpp"
+
+// What only PostgreSQL can show: the contract of all stores is in store_contract.cpp.
+
+namespace leadsync::postgres {
+namespace {
+
+using namespace std::chrono_literals;
+
+const sync::LeadId edited{"aaaaaaaa-0000-4000-8000-000000000001"};
+const sync::LeadId other{"aaaaaaaa-0000-4000-8000-000000000002"};
+
+TEST(PostgresStore, DoesNotWaitForAnOpenTransactionThatQueuesTheLeadItself) {
+    const test_support::TestDatabase database;
+    Database leadsync{database.url(), 1};
+    leadsync.run_blocking([](pqxx::work& transaction) {
+        Workspaces::declare(transaction, {"acme"});
+        transaction.exec_params(
+            "INSERT INTO crm.leads (workspace, id, email, list_id) VALUES ('acme', $1, 'ada@acme.io', "
+            "gen_random_uuid())",
+            edited.text);
+    });
+    Store store{leadsync, "acme"};
+    pqxx::connection user{database.url()};
+    pqxx::work edit{user};
+    edit.exec("UPDATE crm.leads SET first_name = 'Ada'");
+
+    const auto began = std::chrono::steady_clock::now();
+    store.run_blocking([&](store::Transaction& transaction) { transaction.queue.look_again({edited, other}, 1h); });
+    EXPECT_LT(std::chrono::steady_clock::now() - began, 5s);
+    edit.commit();
+    store.run_blocking([](store::Transaction& transaction) {
+        EXPECT_EQ(transaction.queue.pending(), 2) << "the one the edit queued, and the one that nobody else did";
+        EXPECT_EQ(transaction.queue.claim(10, 1min, true).size(), 1);
+    });
+}
+
+TEST(PostgresStore, TellsOfALostServerAsAStoreError) {
+    Database nowhere{"postgresql://leadsync@127.0.0.1:1/crm", 1};
+    Store store{nowhere, "acme"};
+    boost::asio::io_context io;
+    auto outcome = boost::asio::co_spawn(
+        io, store.run([](store::Transaction& transaction) { return transaction.queue.pending(); }),
+        boost::asio::use_future);
+    io.run();
+    EXPECT_THROW(outcome.get(), store::StoreError);
+}
+
+}  // namespace
+}  // namespace leadsync::postgres

@@ -1,0 +1,513 @@
+#include <algorithm>
+
+#include "tests/connectors/store_contract.hpp"
+
+namespace leadsync::store_contract {
+namespace {
+
+using namespace std::chrono_literals;
+using sync::Field;
+using sync::LeadId;
+using sync::SyncStatus;
+
+const sync::Instant an_instant{std::chrono::sys_days{std::chrono::year{2026} / 1 / 2} + 3h + 4min + 5s + 678901us};
+
+class LeadsContract : public StoreContract {
+protected:
+    void update(const sync::LeadRow& lead) {
+        store_->run([&](Transaction& transaction) { transaction.leads.update(std::vector{lead}); });
+    }
+    void expect(int number, const std::map<sync::Key, sync::Value>& values) {
+        store::Writes writes{{lead_id(number), values}};
+        store_->run([&](Transaction& transaction) { transaction.leads.expect(writes, 1min); });
+    }
+    std::map<std::string, LeadId> adoptable(const std::vector<store::Identity>& leads) {
+        std::map<std::string, LeadId> rows;
+        for (const auto& [lead, row] :
+             store_->run([&](Transaction& transaction) { return transaction.leads.adoptable(leads); }))
+            rows.emplace(lead, row.id);
+        return rows;
+    }
+    void add_conflict(const sync::Conflict& conflict) {
+        store_->run([&](Transaction& transaction) { transaction.leads.add_conflicts({{lead_id(1), conflict}}); });
+    }
+    void update_conflict(const sync::ConflictUpdate& conflict) {
+        store_->run([&](Transaction& transaction) { transaction.leads.update_conflicts({conflict}); });
+    }
+    void created(const LeadId& row, int number) {
+        const std::vector<store::Creation> creations{{row, instantly_id(number), {{"first_name", "Ada"}}}};
+        store_->run([&](Transaction& transaction) { transaction.leads.created(creations, 1min, an_instant); });
+    }
+};
+
+store::Identity identity(int number, const std::string& email, const sync::Value& campaign,
+                         const sync::Value& list = {}) {
+    return {instantly_id(number), email, campaign, list};
+}
+
+// --- reading -------------------------------------------------------------------------------------------------------
+
+TEST_P(LeadsContract, TellsWhatIsHeldOfALead) {
+    synced({1, 2, 3});
+    expect(1, {{"phone", "1"}});
+    store_->erase(lead_id(2));
+    mark_gone(3, sync::RemoteDeletes::mark);
+    const auto held = store_->run([](Transaction& transaction) {
+        return transaction.leads.look_up({instantly_id(1), instantly_id(2), instantly_id(3), instantly_id(4)});
+    });
+    ASSERT_EQ(held.size(), 3);
+    const auto& first = held.at(instantly_id(1).text);
+    EXPECT_EQ(first.id, lead_id(1));
+    EXPECT_EQ(first.content_hash, 1);
+    EXPECT_TRUE(first.expecting && !first.tombstone && !first.gone);
+    const auto& second = held.at(instantly_id(2).text);
+    EXPECT_TRUE(!second.expecting && second.tombstone && !second.gone);
+    const auto& third = held.at(instantly_id(3).text);
+    EXPECT_TRUE(!third.expecting && !third.tombstone && third.gone);
+}
+
+TEST_P(LeadsContract, LoadsWhatWasWritten) {
+    auto lead =
+        agreed_lead(1, content({{"first_name", "Ada"},
+                                {"phone", ""},
+                                {"lt_interest_status", "-3"},
+                                {"campaign", campaign_id},
+                                {"status", "1"},
+                                {"timestamp_updated", "2026-01-02T03:04:05.678Z"}},
+                               {{"number", 42}, {"text", "42"}, {"fraction", 0.5}, {"no", nullptr}, {"yes", true}}));
+    lead.base.content[Field::first_name] = "Augusta";
+    lead.base.expected = {{"phone", std::nullopt}, {"custom_variables.text", "43"}};
+    lead.base.flips = {{"phone", {sync::Side::remote, 3, an_instant}}};
+    lead.status = SyncStatus::error;
+    lead.error = "why";
+    lead.content_hash = ~std::uint64_t{0};
+    store_->run([&](Transaction& transaction) { transaction.leads.insert(std::vector{lead}); });
+
+    const auto known = load(1);
+    ASSERT_TRUE(known);
+    EXPECT_EQ(known->id, lead_id(1));
+    EXPECT_EQ(known->instantly_id, instantly_id(1));
+    EXPECT_EQ(known->base, lead.base);
+    EXPECT_EQ(known->remote_updated_at, "2026-01-02T03:04:05.678Z");
+    EXPECT_EQ(known->written_at, std::nullopt);
+    EXPECT_EQ(known->edited_at, std::nullopt);
+    EXPECT_TRUE(known->open.empty());
+    EXPECT_EQ(known->status, SyncStatus::error);
+    EXPECT_EQ(known->error, "why");
+    auto local = lead.local;
+    local[Field::status].reset();
+    local[Field::timestamp_updated].reset();
+    EXPECT_EQ(known->local, local) << "email, both-ways fields and custom variables, and nothing of Instantly's";
+    EXPECT_EQ(look_up(1)->content_hash, lead.content_hash);
+}
+
+TEST_P(LeadsContract, StoresEveryFieldOfInstantlyInItsType) {
+    auto lead = agreed_lead(1, content({{"status", "-2"},
+                                        {"email_open_count", "7"},
+                                        {"company_domain", "acme.io"},
+                                        {"status_summary", R"({"from":"a","step":[1,null]})"},
+                                        {"last_step_id", campaign_id},
+                                        {"timestamp_last_open", "2026-01-02T03:04:05.678Z"},
+                                        {"is_website_visitor", "true"}}));
+    store_->run([&](Transaction& transaction) { transaction.leads.insert(std::vector{lead}); });
+    EXPECT_EQ(store_->row(lead_id(1))->content, lead.local);
+    lead.local[Field::is_website_visitor] = "false";
+    lead.local[Field::timestamp_last_open].reset();
+    update(lead);
+    EXPECT_EQ(store_->row(lead_id(1))->content, lead.local);
+}
+
+TEST_P(LeadsContract, LoadsInOrderOfOurIdAndLeavesTombstonesOut) {
+    synced({3, 1, 2});
+    store_->erase(lead_id(2));
+    const auto known = store_->run([now = store_->now()](Transaction& transaction) {
+        return transaction.leads.load({instantly_id(3), instantly_id(2), instantly_id(1), instantly_id(9)},
+                                      store::Lock::rows, now);
+    });
+    ASSERT_EQ(known.size(), 2);
+    EXPECT_EQ(known[0].id, lead_id(1));
+    EXPECT_EQ(known[1].id, lead_id(3));
+}
+
+TEST_P(LeadsContract, LeavesOutRowsThatAUserHasLockedInsteadOfWaiting) {
+    synced({1, 2});
+    store_->lock(lead_id(1));
+    EXPECT_FALSE(load(1, store::Lock::rows));
+    EXPECT_TRUE(load(1, store::Lock::none));
+    EXPECT_TRUE(load(2, store::Lock::rows));
+    const auto existing = store_->run([](Transaction& transaction) {
+        return transaction.leads.existing({lead_id(1), lead_id(2), lead_id(3)});
+    });
+    EXPECT_EQ(existing, (std::unordered_set<std::string>{lead_id(1).text, lead_id(2).text}));
+    store_->unlock();
+    EXPECT_TRUE(load(1, store::Lock::rows));
+}
+
+TEST_P(LeadsContract, TellsOfTheLastEditInTheDaemonsClock) {
+    synced({1});
+    edit(1, "Ada");
+    store_->advance(1h);
+    const auto known = load(1);
+    ASSERT_TRUE(known && known->edited_at);
+    const auto ago = store_->now() - *known->edited_at;
+    EXPECT_GE(ago, 1h);
+    EXPECT_LT(ago, 1h + 1min);
+    complete({claim_one()});
+    EXPECT_EQ(load(1)->edited_at, std::nullopt);
+}
+
+TEST_P(LeadsContract, ReadsRowsInOrderOfTheirId) {
+    synced({2, 1});
+    const auto id = store_->insert(content({{"email", "new@acme.io"}, {"list_id", list_id}}, {{"k", "v"}}));
+    const auto rows = store_->run([&](Transaction& transaction) {
+        return transaction.leads.rows({lead_id(2), id, lead_id(1), lead_id(9)});
+    });
+    ASSERT_EQ(rows.size(), 3);
+    EXPECT_TRUE(std::ranges::is_sorted(rows, {}, &store::LocalRow::id));
+    const auto own = std::ranges::find(rows, id, &store::LocalRow::id);
+    ASSERT_NE(own, rows.end());
+    EXPECT_EQ(own->content, content({{"email", "new@acme.io"}, {"list_id", list_id}}, {{"k", "v"}}));
+}
+
+TEST_P(LeadsContract, FindsLeadsByEmailWhateverItsCase) {
+    synced({1, 2});
+    new_row("LEAD1@acme.io");
+    mark_gone(2, sync::RemoteDeletes::mark);
+    const auto found = store_->run([](Transaction& transaction) {
+        return transaction.leads.with_emails({"Lead1@Acme.io", "lead2@acme.io", "lead3@acme.io"});
+    });
+    EXPECT_EQ(found, std::vector{lead_id(1)}) << "not the row without a lead, not the one that is gone";
+}
+
+TEST_P(LeadsContract, KnowsTheNewestIdThatTellsWhenItWasMade) {
+    const auto newest = [&] {
+        return store_->run([](Transaction& transaction) { return transaction.leads.newest_time_ordered(); });
+    };
+    EXPECT_EQ(newest(), std::nullopt);
+    auto random = agreed_lead(1);
+    random.instantly_id = {"ffffffff-0000-4000-8000-000000000001"};
+    auto far_ahead = agreed_lead(2);
+    far_ahead.instantly_id = {"f1959272-5d2b-7a87-a5d7-000000000002"};
+    store_->run([&](Transaction& transaction) { transaction.leads.insert(std::vector{random, far_ahead}); });
+    EXPECT_EQ(newest(), std::nullopt);
+    synced({3, 5, 4});
+    EXPECT_EQ(newest(), instantly_id(5));
+}
+
+TEST_P(LeadsContract, KnowsTheIdBeforeAnother) {
+    synced({1, 3});
+    const auto before = [&](int number) {
+        return store_->run(
+            [&](Transaction& transaction) { return transaction.leads.id_before(instantly_id(number).text); });
+    };
+    EXPECT_EQ(before(3), instantly_id(1).text);
+    EXPECT_EQ(before(2), instantly_id(1).text);
+    EXPECT_EQ(before(1), std::nullopt);
+}
+
+TEST_P(LeadsContract, CountsLeadsThatAreThereOnBothSides) {
+    synced({1, 2, 3});
+    new_row("new@acme.io");
+    store_->erase(lead_id(1));
+    mark_gone(2, sync::RemoteDeletes::mark);
+    EXPECT_EQ(store_->run([](Transaction& transaction) { return transaction.leads.count(); }), 1);
+}
+
+// --- identity ------------------------------------------------------------------------------------------------------
+
+TEST_P(LeadsContract, AdoptsByEmailAndTarget) {
+    const auto in_campaign = new_row("Ada@Acme.io");
+    const auto in_list = store_->insert(content({{"email", "grace@acme.io"}, {"list_id", list_id}}));
+    const auto nowhere = store_->insert(content({{"email", "joan@acme.io"}}));
+    synced({9});
+    EXPECT_EQ(adoptable({identity(1, "ada@acme.IO", campaign_id), identity(2, "grace@acme.io", {}, list_id),
+                         identity(3, "joan@acme.io", {}, {}), identity(4, email_of(9), campaign_id)}),
+              (std::map<std::string, LeadId>{{instantly_id(1).text, in_campaign}, {instantly_id(2).text, in_list}}))
+        << nowhere.text << " has no target, and the last one has a lead";
+    EXPECT_TRUE(adoptable({identity(1, "ada@acme.io", list_id), identity(2, "grace@acme.io", campaign_id),
+                           identity(3, "ada@acme.io", {}, list_id)})
+                    .empty())
+        << "the same email elsewhere is another lead";
+    EXPECT_TRUE(adoptable({}).empty());
+}
+
+TEST_P(LeadsContract, TakesTheCampaignOfALeadThatIsInAListToo) {
+    const auto in_list = store_->insert(content({{"email", "ada@acme.io"}, {"list_id", list_id}}));
+    EXPECT_EQ(adoptable({identity(1, "ada@acme.io", campaign_id, list_id)}),
+              (std::map<std::string, LeadId>{{instantly_id(1).text, in_list}}));
+}
+
+TEST_P(LeadsContract, AdoptsARowAtMostOnceAndALeadAtMostOnce) {
+    new_row("ada@acme.io");
+    EXPECT_EQ(adoptable({identity(1, "ada@acme.io", campaign_id), identity(2, "ada@acme.io", campaign_id)}).size(),
+              1);
+    new_row("ada@acme.io");
+    EXPECT_EQ(adoptable({identity(1, "ada@acme.io", campaign_id)}).size(), 1);
+    EXPECT_EQ(adoptable({identity(1, "ada@acme.io", campaign_id), identity(2, "ada@acme.io", campaign_id),
+                         identity(3, "ada@acme.io", campaign_id)})
+                  .size(),
+              2);
+}
+
+TEST_P(LeadsContract, MakesTheBaseOfAnAdoptedRow) {
+    const auto id = new_row(email_of(1));
+    auto lead = agreed_lead(1);
+    lead.id = id;
+    update(lead);
+    EXPECT_EQ(store_->row(id)->instantly_id, instantly_id(1));
+    EXPECT_EQ(store_->row(id)->status, SyncStatus::synced);
+    EXPECT_EQ(look_up(1)->id, id);
+    EXPECT_EQ(claim_one().work, store::Work::reconcile);
+}
+
+// --- conflicts and history -----------------------------------------------------------------------------------------
+
+TEST_P(LeadsContract, KeepsAnOpenConflictUntilItIsSettled) {
+    synced({1});
+    add_conflict({"phone", "0", "1", "2", sync::Rule::manual, {}});
+    add_conflict({"phone", "0", "1", "3", sync::Rule::manual, {}});
+    ASSERT_EQ(store_->conflicts().size(), 1) << "it moves on instead of becoming two";
+    const auto id = store_->conflicts().front().id;
+    EXPECT_EQ(load(1)->open, (std::map<sync::Key, sync::OpenConflict>{{"phone", {id, "1", "3", {}}}}));
+
+    update_conflict({id, "4", std::nullopt, sync::ConflictUpdate::Outcome::still_open});
+    EXPECT_EQ(load(1)->open, (std::map<sync::Key, sync::OpenConflict>{{"phone", {id, "4", std::nullopt, {}}}}));
+
+    update_conflict({id, "5", "5", sync::ConflictUpdate::Outcome::agreed});
+    EXPECT_TRUE(load(1)->open.empty());
+    const auto settled = store_->conflicts().front();
+    EXPECT_EQ(settled.resolution, "agreed");
+    EXPECT_TRUE(settled.settled);
+    EXPECT_EQ(settled.base, "0");
+    EXPECT_EQ(settled.local, "5");
+
+    add_conflict({"phone", "5", "6", "7", sync::Rule::manual, {}});
+    EXPECT_EQ(store_->conflicts().size(), 2) << "a new one after the settled one";
+}
+
+TEST_P(LeadsContract, RecordsAConflictThatARuleDecided) {
+    synced({1});
+    add_conflict({"phone", "0", "1", "2", sync::Rule::manual, {}});
+    add_conflict({"phone", std::nullopt, "1", "2", sync::Rule::newest, sync::Side::remote});
+    const auto conflicts = store_->conflicts();
+    ASSERT_EQ(conflicts.size(), 2);
+    EXPECT_EQ(conflicts[1].lead, lead_id(1));
+    EXPECT_EQ(conflicts[1].rule, "newest");
+    EXPECT_EQ(conflicts[1].resolution, "remote");
+    EXPECT_TRUE(conflicts[1].settled);
+    EXPECT_EQ(load(1)->open.size(), 1);
+    EXPECT_THROW(store_->resolve(conflicts[1].id, sync::Side::local), std::invalid_argument);
+}
+
+TEST_P(LeadsContract, CarriesAResolutionToTheNextLook) {
+    synced({1});
+    add_conflict({"phone", "0", "1", "2", sync::Rule::manual, {}});
+    const auto id = store_->conflicts().front().id;
+    store_->resolve(id, sync::Side::remote);
+    EXPECT_EQ(load(1)->open.at("phone").resolution, sync::Side::remote);
+    const auto claimed = claim_one();
+    EXPECT_EQ(claimed.id, lead_id(1));
+    EXPECT_EQ(load(1)->edited_at, std::nullopt) << "it is no edit";
+    EXPECT_THROW(store_->resolve(id, sync::Side::local), std::invalid_argument);
+
+    update_conflict({id, "2", "2", sync::ConflictUpdate::Outcome::settled});
+    EXPECT_TRUE(load(1)->open.empty());
+    EXPECT_EQ(store_->conflicts().front().resolution, "remote");
+}
+
+TEST_P(LeadsContract, RevivesALeadWhoseConflictIsResolved) {
+    synced({1});
+    edit(1, "Ada");
+    store_->run(
+        [claimed = claim_one()](Transaction& transaction) { transaction.queue.dead_letter(claimed, "refused"); });
+    add_conflict({"phone", "0", "1", "2", sync::Rule::manual, {}});
+    store_->resolve(store_->conflicts().front().id, sync::Side::local);
+    const auto claimed = claim_one();
+    EXPECT_EQ(claimed.generation, 2);
+    EXPECT_EQ(claimed.attempts, 0);
+}
+
+TEST_P(LeadsContract, KeepsHistoryInItsOrder) {
+    store_->run([](Transaction& transaction) {
+        transaction.leads.add_history({{lead_id(2), "phone", "1", std::nullopt, sync::Side::local, "edit", "PATCH"},
+                                       {lead_id(1), "", std::nullopt, "a@b.io", sync::Side::remote, "appeared", ""}});
+        transaction.leads.add_history({{lead_id(2), "phone", std::nullopt, "", sync::Side::remote, "edit", "page"}});
+    });
+    EXPECT_EQ(history_lines(), (std::vector{lead_id(2).text + " phone 1 -> none local edit PATCH",
+                                            lead_id(1).text + " lead none -> a@b.io remote appeared ",
+                                            lead_id(2).text + " phone none ->  remote edit page"}));
+}
+
+// --- writes of ours ------------------------------------------------------------------------------------------------
+
+TEST_P(LeadsContract, AwaitsWritesUntilPatienceEnds) {
+    synced({1});
+    edit(1, "Ada");
+    expect(1, {{"first_name", "Ada"}, {"phone", std::nullopt}});
+    EXPECT_EQ(store_->row(lead_id(1))->status, SyncStatus::verifying);
+    EXPECT_TRUE(look_up(1)->expecting);
+    EXPECT_TRUE(claim_one().expecting);
+    store_->advance(59s);
+    expect(1, {{"phone", "1"}});
+    EXPECT_EQ(load(1)->base.expected, (std::map<sync::Key, sync::Value>{{"first_name", "Ada"}, {"phone", "1"}}));
+    store_->advance(59s);
+    EXPECT_FALSE(load(1)->base.expectations_expired) << "the later write is awaited from its own time";
+    store_->advance(2s);
+    EXPECT_TRUE(load(1)->base.expectations_expired);
+    EXPECT_TRUE(look_up(1)->expecting);
+    EXPECT_FALSE(claim_one().expecting);
+}
+
+TEST_P(LeadsContract, LetsTheStatusOfALeadThatWaitsForAPersonStand) {
+    synced({1, 2});
+    for (const auto status : {SyncStatus::conflict, SyncStatus::error, SyncStatus::synced}) {
+        store_->run([&](Transaction& transaction) { transaction.leads.set_status({lead_id(1)}, status, "why"); });
+        expect(1, {{"phone", "1"}});
+        EXPECT_EQ(store_->row(lead_id(1))->status, status);
+        EXPECT_EQ(store_->row(lead_id(1))->error, "why");
+    }
+    for (const auto status : {SyncStatus::pending, SyncStatus::held}) {
+        store_->run([&](Transaction& transaction) { transaction.leads.set_status({lead_id(2)}, status, "why"); });
+        expect(2, {{"phone", "1"}});
+        EXPECT_EQ(store_->row(lead_id(2))->status, SyncStatus::verifying);
+        EXPECT_EQ(store_->row(lead_id(2))->error, std::nullopt);
+    }
+}
+
+TEST_P(LeadsContract, AwaitsNothingOfARefusedWrite) {
+    synced({1});
+    const auto refused = [&](const std::vector<sync::Key>& keys) {
+        store_->run([&](Transaction& transaction) { transaction.leads.expect_no_more(lead_id(1), keys); });
+    };
+    refused({"phone"});
+    EXPECT_FALSE(look_up(1)->expecting);
+    expect(1, {{"phone", "1"}, {"website", "2"}, {"custom_variables.a b", "3"}});
+    refused({"phone", "custom_variables.a b"});
+    EXPECT_EQ(load(1)->base.expected, (std::map<sync::Key, sync::Value>{{"website", "2"}}));
+    refused({"website"});
+    EXPECT_FALSE(look_up(1)->expecting);
+}
+
+TEST_P(LeadsContract, KeepsWhatAnUpdateOfTheBaseDoesNotTell) {
+    synced({1});
+    expect(1, {{"phone", "1"}, {"website", "2"}});
+    store_->run([](Transaction& transaction) { transaction.leads.wrote({lead_id(1)}, an_instant); });
+    auto lead = agreed_lead(1);
+    lead.base.expected = {{"website", "2"}};
+    lead.status = SyncStatus::verifying;
+    update(lead);
+    EXPECT_EQ(load(1)->base.expected, lead.base.expected);
+    EXPECT_EQ(load(1)->written_at, an_instant);
+    store_->advance(2min);
+    EXPECT_TRUE(load(1)->base.expectations_expired);
+    lead.base.expected.clear();
+    update(lead);
+    EXPECT_FALSE(load(1)->base.expectations_expired);
+    EXPECT_FALSE(look_up(1)->expecting);
+}
+
+TEST_P(LeadsContract, BringsBackALeadThatWasGone) {
+    synced({1});
+    mark_gone(1, sync::RemoteDeletes::mark);
+    EXPECT_TRUE(store_->row(lead_id(1))->deleted);
+    update(agreed_lead(1));
+    EXPECT_FALSE(look_up(1)->gone);
+    EXPECT_FALSE(store_->row(lead_id(1))->deleted);
+    EXPECT_EQ(store_->row(lead_id(1))->status, SyncStatus::synced);
+}
+
+// --- creating ------------------------------------------------------------------------------------------------------
+
+TEST_P(LeadsContract, TiesARowToTheLeadMadeOfIt) {
+    const auto id = new_row("new@acme.io");
+    created(id, 1);
+    const auto row = store_->row(id);
+    EXPECT_EQ(row->instantly_id, instantly_id(1));
+    EXPECT_EQ(row->status, SyncStatus::verifying);
+    const auto known = load(1);
+    ASSERT_TRUE(known);
+    EXPECT_EQ(known->id, id);
+    EXPECT_EQ(known->base.content, sync::Content{});
+    EXPECT_EQ(known->base.expected, (std::map<sync::Key, sync::Value>{{"first_name", "Ada"}}));
+    EXPECT_EQ(known->written_at, an_instant);
+    EXPECT_EQ(look_up(1)->content_hash, 0);
+    EXPECT_EQ(claim_one().work, store::Work::reconcile);
+    store_->advance(2min);
+    EXPECT_TRUE(load(1)->base.expectations_expired);
+}
+
+TEST_P(LeadsContract, LetsTheRowThatAPageMadeGiveWay) {
+    const auto id = new_row("new@acme.io");
+    synced({1});
+    created(id, 1);
+    EXPECT_FALSE(store_->row(lead_id(1)));
+    EXPECT_EQ(look_up(1)->id, id);
+    EXPECT_EQ(store_->row(id)->instantly_id, instantly_id(1));
+}
+
+TEST_P(LeadsContract, LetsAnAdoptionByAPageThatWasFasterStand) {
+    const auto id = new_row("new@acme.io");
+    auto adopted = agreed_lead(1, content({{"first_name", "Augusta"}}));
+    adopted.id = id;
+    update(adopted);
+    created(id, 1);
+    EXPECT_EQ(load(1)->base.content, adopted.base.content);
+    EXPECT_FALSE(look_up(1)->expecting);
+    EXPECT_EQ(store_->row(id)->status, SyncStatus::synced);
+
+    created(id, 2);
+    EXPECT_EQ(store_->row(id)->instantly_id, instantly_id(1)) << "it is not torn from the lead that it stands for";
+    EXPECT_FALSE(look_up(2));
+    synced({2});
+}
+
+TEST_P(LeadsContract, MakesATombstoneOfARowThatWasDeletedWhileItWasCreated) {
+    const auto id = new_row("new@acme.io");
+    const auto claimed = claim_one();
+    store_->erase(id);
+    created(id, 1);
+    EXPECT_TRUE(look_up(1)->tombstone);
+    EXPECT_EQ(look_up(1)->id, id);
+    complete({claimed});
+    const auto again = claim_one();
+    EXPECT_EQ(again.work, store::Work::remove);
+    EXPECT_EQ(again.instantly_id, instantly_id(1));
+}
+
+TEST_P(LeadsContract, RemembersTheFirstCreateThatLeftUntilItIsForgotten) {
+    using Noted = std::map<LeadId, store::NotedCreate>;
+    const auto noted = [&] {
+        return store_->run([](Transaction& transaction) {
+            return transaction.leads.noted_creates({lead_id(1), lead_id(2), lead_id(3)});
+        });
+    };
+    const store::NotedCreate to_campaign{an_instant, campaign_id, std::nullopt};
+    const store::NotedCreate to_list{an_instant + 1h, std::nullopt, list_id};
+    store_->run([&](Transaction& transaction) {
+        transaction.leads.note_creates({{lead_id(1), to_campaign}, {lead_id(2), to_list}});
+        transaction.leads.note_creates({{lead_id(2), to_campaign}});
+        transaction.leads.note_creates({});
+    });
+    EXPECT_EQ(noted(), (Noted{{lead_id(1), to_campaign}, {lead_id(2), to_list}}));
+    store_->run([](Transaction& transaction) { transaction.leads.forget_creates({lead_id(1), lead_id(3)}); });
+    EXPECT_EQ(noted(), (Noted{{lead_id(2), to_list}}));
+}
+
+TEST_P(LeadsContract, AdoptsWhereANotedCreateWent) {
+    const auto id = new_row("ada@acme.io");
+    const store::NotedCreate to_campaign{an_instant, campaign_id, std::nullopt};
+    store_->run([&](Transaction& transaction) { transaction.leads.note_creates({{id, to_campaign}}); });
+    store_->update(id, [](sync::Content& row) {
+        row[Field::campaign].reset();
+        row[Field::list_id] = list_id;
+    });
+    EXPECT_EQ(adoptable({identity(1, "ada@acme.io", campaign_id)}),
+              (std::map<std::string, LeadId>{{instantly_id(1).text, id}}));
+    EXPECT_EQ(adoptable({identity(2, "ada@acme.io", {}, list_id)}).size(), 1) << "and where the row says";
+    EXPECT_TRUE(adoptable({identity(3, "grace@acme.io", campaign_id)}).empty());
+}
+
+INSTANTIATE_TEST_SUITE_P(Stores, LeadsContract, candidates, name_of);
+
+}  // namespace
+}  // namespace leadsync::store_contract

@@ -1,0 +1,149 @@
+#include "tests/connectors/store_contract.hpp"
+
+namespace leadsync::store_contract {
+namespace {
+
+using namespace std::chrono_literals;
+using store::Catalog;
+using store::CatalogRow;
+
+class ProgressContract : public StoreContract {
+protected:
+    store::Checkpoint open_sweep() {
+        return store_->run([](Transaction& transaction) { return transaction.progress.open_sweep(); });
+    }
+    void advance_sweep(int number, std::int64_t leads, std::int64_t changed) {
+        store_->run([&](Transaction& transaction) {
+            transaction.progress.advance_sweep(instantly_id(number).text, leads, changed);
+        });
+    }
+    void finish_sweep() {
+        store_->run([](Transaction& transaction) { transaction.progress.finish_sweep(); });
+    }
+    bool is_backfilled() {
+        return store_->run([](Transaction& transaction) { return transaction.progress.is_backfilled(); });
+    }
+    std::optional<std::chrono::milliseconds> fresh_ago() {
+        return store_->run([](Transaction& transaction) { return transaction.progress.fresh_ago(); });
+    }
+    std::int64_t prune(std::chrono::hours keep, std::int64_t limit) {
+        return store_->run([&](Transaction& transaction) { return transaction.progress.prune_history(keep, limit); });
+    }
+    void tell(int number) {
+        store_->run([&](Transaction& transaction) {
+            transaction.leads.add_history({{lead_id(number), "phone", "1", "2", sync::Side::local, "edit", "PATCH"}});
+        });
+    }
+};
+
+TEST_P(ProgressContract, ResumesASweepWhereItStood) {
+    const auto fresh = open_sweep();
+    EXPECT_EQ(fresh.cursor, std::nullopt);
+    EXPECT_EQ(fresh.pages, 0);
+    advance_sweep(1, 100, 3);
+    advance_sweep(2, 50, 0);
+    const auto resumed = open_sweep();
+    EXPECT_EQ(resumed.cursor, instantly_id(2).text);
+    EXPECT_EQ(resumed.pages, 2);
+    EXPECT_EQ(resumed.leads, 150);
+    EXPECT_EQ(resumed.changed, 3);
+}
+
+TEST_P(ProgressContract, IsAsFreshAsTheBeginningOfTheLastCompleteSweep) {
+    EXPECT_EQ(fresh_ago(), std::nullopt);
+    EXPECT_FALSE(is_backfilled());
+    open_sweep();
+    store_->advance(1h);
+    open_sweep();
+    finish_sweep();
+    EXPECT_TRUE(is_backfilled());
+    EXPECT_GE(*fresh_ago(), 1h);
+    EXPECT_LT(*fresh_ago(), 1h + 1min);
+    const auto next = open_sweep();
+    EXPECT_EQ(next.cursor, std::nullopt);
+    EXPECT_EQ(next.pages, 0);
+    EXPECT_GE(*fresh_ago(), 1h) << "one that is under way makes nothing fresher";
+    finish_sweep();
+    EXPECT_LT(*fresh_ago(), 1min);
+}
+
+TEST_P(ProgressContract, TakesNoSweepForNothing) {
+    advance_sweep(1, 100, 0);
+    finish_sweep();
+    EXPECT_FALSE(is_backfilled());
+    EXPECT_EQ(open_sweep().cursor, std::nullopt);
+}
+
+TEST_P(ProgressContract, ShowsStateAndReason) {
+    EXPECT_EQ(store_->workspace().state, "starting");
+    store_->run([](Transaction& transaction) {
+        transaction.progress.set_state("paused", "the key was revoked");
+        transaction.progress.report_requests(17);
+        transaction.progress.checked_new_leads();
+    });
+    EXPECT_EQ(store_->workspace().state, "paused");
+    EXPECT_EQ(store_->workspace().reason, "the key was revoked");
+    EXPECT_EQ(store_->workspace().requests_last_minute, 17);
+    EXPECT_TRUE(store_->workspace().checked_new_leads);
+    store_->run([](Transaction& transaction) { transaction.progress.set_state("following", std::nullopt); });
+    EXPECT_EQ(store_->workspace().reason, std::nullopt);
+}
+
+TEST_P(ProgressContract, PinsTheWorkspaceOfTheKey) {
+    const auto pin = [&](const std::string& id, const std::string& name) {
+        return store_->run([&](Transaction& transaction) { return transaction.progress.pin(id, name); });
+    };
+    EXPECT_TRUE(pin("one", "Acme"));
+    EXPECT_TRUE(pin("one", "Acme Inc."));
+    EXPECT_FALSE(pin("two", "Other"));
+    EXPECT_EQ(store_->workspace().instantly_id, "one");
+    EXPECT_EQ(store_->workspace().instantly_name, "Acme Inc.");
+}
+
+TEST_P(ProgressContract, RemembersTheLeadCount) {
+    const auto count = [&] {
+        return store_->run([](Transaction& transaction) { return transaction.progress.lead_count(); });
+    };
+    EXPECT_EQ(count(), std::nullopt);
+    store_->run([](Transaction& transaction) { transaction.progress.set_lead_count(5'000'000'000); });
+    EXPECT_EQ(count(), 5'000'000'000);
+}
+
+TEST_P(ProgressContract, MakesACatalogueEqualToTheListing) {
+    const auto replace = [&](Catalog catalog, const std::vector<CatalogRow>& rows) {
+        store_->run([&](Transaction& transaction) { transaction.progress.replace_catalog(catalog, rows); });
+    };
+    const nlohmann::json data{{"a", 1}};
+    for (const auto catalog : {Catalog::campaigns, Catalog::lead_lists, Catalog::lead_labels}) {
+        const bool has_number = catalog != Catalog::lead_lists;
+        const auto number = has_number ? std::optional{-3} : std::nullopt;
+        replace(catalog, {{list_id, "second", std::nullopt, data}, {campaign_id, "first", number, data}});
+        replace(catalog, {{campaign_id, "renamed", number, data}, {"no id", "left out", std::nullopt, data}});
+        const auto rows = store_->catalog(catalog);
+        ASSERT_EQ(rows.size(), 1);
+        EXPECT_EQ(rows[0].id, campaign_id);
+        EXPECT_EQ(rows[0].name, "renamed");
+        EXPECT_EQ(rows[0].number, number);
+        EXPECT_EQ(rows[0].data, data);
+    }
+    replace(Catalog::campaigns, {});
+    EXPECT_TRUE(store_->catalog(Catalog::campaigns).empty());
+    EXPECT_EQ(store_->catalog(Catalog::lead_labels).size(), 1);
+}
+
+TEST_P(ProgressContract, PrunesOldHistoryALittleAtATime) {
+    for (const int number : {1, 2, 3}) tell(number);
+    store_->advance(49h);
+    tell(4);
+    EXPECT_EQ(prune(50h, 10), 0);
+    EXPECT_EQ(prune(48h, 2), 2);
+    EXPECT_EQ(store_->history().size(), 2);
+    EXPECT_EQ(store_->history().front().lead, lead_id(3));
+    EXPECT_EQ(prune(48h, 2), 1);
+    EXPECT_EQ(store_->history().front().lead, lead_id(4));
+}
+
+INSTANTIATE_TEST_SUITE_P(Stores, ProgressContract, candidates, name_of);
+
+}  // namespace
+}  // namespace leadsync::store_contract

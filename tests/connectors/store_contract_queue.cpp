@@ -1,0 +1,469 @@
+#include "tests/connectors/store_contract.hpp"
+
+namespace leadsync::store_contract {
+namespace {
+
+using namespace std::chrono_literals;
+using store::Claim;
+using store::Work;
+using sync::LeadId;
+
+class QueueContract : public StoreContract {
+protected:
+    void enqueue(const std::vector<LeadId>& ids) {
+        store_->run([&](Transaction& transaction) { transaction.queue.enqueue(ids); });
+    }
+    void look_again(const std::vector<LeadId>& ids, std::chrono::milliseconds delay) {
+        store_->run([&](Transaction& transaction) { transaction.queue.look_again(ids, delay); });
+    }
+    void defer(const Claim& claim, std::chrono::milliseconds delay) {
+        store_->run([&](Transaction& transaction) { transaction.queue.defer({claim}, delay); });
+    }
+    void retry(const Claim& claim, std::chrono::milliseconds delay) {
+        store_->run([&](Transaction& transaction) { transaction.queue.retry(claim, delay, "refused"); });
+    }
+    void resent(const Claim& claim, std::chrono::milliseconds delay) {
+        store_->run([&](Transaction& transaction) { transaction.queue.resent(claim, delay, "not stored"); });
+    }
+    bool dead_letter(const Claim& claim) {
+        return store_->run([&](Transaction& transaction) { return transaction.queue.dead_letter(claim, "refused"); });
+    }
+};
+
+std::vector<LeadId> ids_of(const std::vector<Claim>& claims) {
+    std::vector<LeadId> ids;
+    for (const auto& claim : claims) ids.push_back(claim.id);
+    return ids;
+}
+
+TEST_P(QueueContract, LeasesTheLongestDueFirst) {
+    synced({1, 2, 3});
+    for (const int number : {2, 3, 1}) {
+        edit(number, "Ada");
+        store_->advance(1s);
+    }
+    EXPECT_EQ(ids_of(claim(2)), (std::vector{lead_id(2), lead_id(3)}));
+    EXPECT_EQ(ids_of(claim(2)), std::vector{lead_id(1)});
+    EXPECT_TRUE(claim().empty());
+}
+
+TEST_P(QueueContract, LeasesALeadAgainWhenItsLeaseEnds) {
+    synced({1});
+    edit(1, "Ada");
+    const auto first = claim_one();
+    store_->advance(59s);
+    EXPECT_TRUE(claim().empty());
+    store_->advance(2s);
+    const auto second = claim_one();
+    EXPECT_GT(second.lease_token, first.lease_token);
+    EXPECT_EQ(second.generation, first.generation);
+}
+
+TEST_P(QueueContract, GivesWhoeverLostTheLeaseNoSay) {
+    synced({1});
+    edit(1, "Ada");
+    const auto lost = claim_one();
+    store_->advance(61s);
+    const auto mine = claim_one();
+    complete({lost});
+    defer(lost, 0ms);
+    retry(lost, 0ms);
+    resent(lost, 0ms);
+    EXPECT_FALSE(dead_letter(lost));
+    EXPECT_EQ(pending(), 1);
+    EXPECT_TRUE(claim().empty()) << "it is leased still";
+    defer(mine, 0ms);
+    const auto again = claim_one();
+    EXPECT_EQ(again.attempts, 0);
+    EXPECT_EQ(again.resends, 0);
+}
+
+TEST_P(QueueContract, LetsALeaseThatEndedAndWasNotTakenOverStillCount) {
+    synced({1});
+    edit(1, "Ada");
+    const auto late = claim_one();
+    store_->advance(61s);
+    complete({late});
+    EXPECT_EQ(pending(), 0);
+}
+
+TEST_P(QueueContract, KeepsALeadThatWasEditedWhileItWasInHand) {
+    synced({1, 2});
+    edit(1, "Ada");
+    edit(2, "Grace");
+    const auto claims = claim();
+    edit(1, "Augusta");
+    complete(claims);
+    const auto again = claim_one();
+    EXPECT_EQ(again.id, lead_id(1));
+    EXPECT_EQ(again.generation, 2);
+    complete({again});
+    EXPECT_EQ(pending(), 0);
+}
+
+TEST_P(QueueContract, DefersWithoutBurningAnAttempt) {
+    synced({1});
+    edit(1, "Ada");
+    defer(claim_one(), 10s);
+    EXPECT_TRUE(claim().empty());
+    store_->advance(11s);
+    const auto claimed = claim_one();
+    EXPECT_EQ(claimed.attempts, 0);
+    edit(1, "Grace");
+    defer(claimed, 10s);
+    EXPECT_EQ(claim_one().generation, 2) << "edited meanwhile: at once";
+}
+
+TEST_P(QueueContract, CountsFailedAttemptsUntilTheNextEdit) {
+    synced({1});
+    edit(1, "Ada");
+    retry(claim_one(), 10s);
+    EXPECT_TRUE(claim().empty());
+    store_->advance(11s);
+    const auto claimed = claim_one();
+    EXPECT_EQ(claimed.attempts, 1);
+    edit(1, "Grace");
+    retry(claimed, 10s);
+    EXPECT_EQ(claim_one().attempts, 0) << "what failed was an older edit";
+}
+
+TEST_P(QueueContract, CountsWritesThatWereSentAgain) {
+    synced({1});
+    edit(1, "Ada");
+    resent(claim_one(), 10s);
+    EXPECT_TRUE(claim().empty());
+    store_->advance(11s);
+    const auto claimed = claim_one();
+    EXPECT_EQ(claimed.resends, 1);
+    EXPECT_EQ(claimed.attempts, 0);
+    defer(claimed, 0ms);
+    edit(1, "Grace");
+    EXPECT_EQ(claim_one().resends, 0);
+}
+
+TEST_P(QueueContract, GivesUpUntilTheNextEdit) {
+    synced({1});
+    edit(1, "Ada");
+    EXPECT_TRUE(dead_letter(claim_one()));
+    store_->advance(1h);
+    EXPECT_TRUE(claim().empty());
+    EXPECT_EQ(pending(), 0);
+    EXPECT_EQ(next_due(), std::nullopt);
+    enqueue({lead_id(1)});
+    look_again({lead_id(1)}, 0ms);
+    EXPECT_TRUE(claim().empty()) << "what leadsync finds does not revive it";
+    edit(1, "Grace");
+    EXPECT_EQ(claim_one().generation, 2);
+}
+
+TEST_P(QueueContract, DoesNotGiveUpOnALeadThatWasEditedMeanwhile) {
+    synced({1});
+    edit(1, "Ada");
+    const auto claimed = claim_one();
+    edit(1, "Grace");
+    EXPECT_FALSE(dead_letter(claimed));
+    EXPECT_EQ(claim_one().generation, 2);
+}
+
+TEST_P(QueueContract, ForgetsTheDeadOnly) {
+    synced({1, 2});
+    edit(1, "Ada");
+    EXPECT_TRUE(dead_letter(claim_one()));
+    edit(2, "Grace");
+    store_->run([](Transaction& transaction) {
+        transaction.queue.forget_dead({lead_id(1), lead_id(2), lead_id(3)});
+    });
+    EXPECT_EQ(pending(), 1);
+    enqueue({lead_id(1)});
+    const auto claims = claim();
+    ASSERT_EQ(claims.size(), 2);
+    EXPECT_EQ(claims.front().generation, 1) << "queued anew";
+    EXPECT_EQ(claims.front().attempts, 0);
+}
+
+TEST_P(QueueContract, TellsWhoeverHasALeadInHandThatThereIsMore) {
+    synced({1});
+    enqueue({lead_id(1)});
+    const auto claimed = claim_one();
+    enqueue({lead_id(1)});
+    EXPECT_TRUE(claim().empty());
+    complete({claimed});
+    EXPECT_EQ(claim_one().generation, 2);
+}
+
+TEST_P(QueueContract, LooksAgainLaterUnlessTheLeadIsQueuedAlready) {
+    synced({1, 2});
+    edit(1, "Ada");
+    look_again({lead_id(1), lead_id(2)}, 10s);
+    EXPECT_EQ(ids_of(claim()), std::vector{lead_id(1)});
+    store_->advance(11s);
+    const auto later = claim_one();
+    EXPECT_EQ(later.id, lead_id(2));
+    EXPECT_EQ(later.generation, 1);
+}
+
+TEST_P(QueueContract, ReturnsWhatAnEarlierProcessHeld) {
+    synced({1});
+    edit(1, "Ada");
+    const auto before = claim_one();
+    store_->run([](Transaction& transaction) { transaction.queue.release_all(); });
+    complete({before});
+    const auto after = claim_one();
+    EXPECT_GT(after.lease_token, before.lease_token);
+}
+
+TEST_P(QueueContract, TellsWhenTheNextLeadFallsDue) {
+    EXPECT_EQ(next_due(), std::nullopt);
+    synced({1, 2});
+    look_again({lead_id(1)}, 1h);
+    look_again({lead_id(2)}, 2h);
+    EXPECT_GT(*next_due(), 59min);
+    EXPECT_LE(*next_due(), 60min);
+    store_->advance(90min);
+    EXPECT_EQ(next_due(), 0ms);
+    const auto claimed = claim_one();
+    EXPECT_GT(*next_due(), 59s);
+    EXPECT_LE(*next_due(), 60s) << "when the lease ends";
+    complete({claimed});
+    EXPECT_GT(*next_due(), 29min);
+    EXPECT_LE(*next_due(), 30min);
+}
+
+TEST_P(QueueContract, LetsCreatesWait) {
+    const auto row = new_row("new@acme.io");
+    EXPECT_TRUE(claim(100, false).empty());
+    EXPECT_EQ(next_due(false), std::nullopt);
+    EXPECT_EQ(next_due(true), 0ms);
+    EXPECT_EQ(pending(), 1);
+    store_->erase(row);
+    EXPECT_EQ(next_due(false), 0ms) << "nothing is left to be created";
+    const auto idle = claim(100, false);
+    ASSERT_EQ(idle.size(), 1);
+    EXPECT_EQ(idle.front().work, Work::nothing);
+    complete(idle);
+    synced({1});
+    edit(1, "Ada");
+    EXPECT_EQ(claim(100, false).size(), 1);
+}
+
+INSTANTIATE_TEST_SUITE_P(Stores, QueueContract, candidates, name_of);
+
+// --- what the guard holds ------------------------------------------------------------------------------------------
+
+using store::Approval;
+using store::HoldKind;
+
+class GuardContract : public StoreContract {
+protected:
+    void hold_backlog(HoldKind kind) {
+        store_->run([&](Transaction& transaction) { transaction.queue.hold_backlog(kind, "too many at once"); });
+    }
+    std::vector<LeadId> held(HoldKind kind, const std::vector<LeadId>& ids) {
+        return store_->run([&](Transaction& transaction) { return transaction.queue.held(kind, ids); });
+    }
+};
+
+TEST_P(GuardContract, CountsWhatWaitsByKind) {
+    synced({1, 2, 3, 4});
+    new_row("new@acme.io");
+    edit(1, "Ada");
+    edit(2, "Grace");
+    store_->erase(lead_id(3));
+    store_->run([](Transaction& transaction) { transaction.queue.enqueue({lead_id(4)}); });
+    EXPECT_EQ(backlog(HoldKind::create), 1);
+    EXPECT_EQ(backlog(HoldKind::change), 2) << "only what a user edited";
+    EXPECT_EQ(backlog(HoldKind::remove), 1);
+    EXPECT_EQ(backlog(HoldKind::change, 1), 1);
+    claim();
+    EXPECT_EQ(backlog(HoldKind::change), 0) << "in hand";
+    store_->advance(61s);
+    EXPECT_EQ(backlog(HoldKind::change), 2);
+}
+
+TEST_P(GuardContract, HoldsABacklogUntilAnOperatorDecides) {
+    synced({1, 2, 3});
+    edit(1, "Ada");
+    edit(2, "Grace");
+    store_->erase(lead_id(3));
+    hold_backlog(HoldKind::change);
+    EXPECT_EQ(store_->row(lead_id(1))->status, sync::SyncStatus::held);
+    EXPECT_EQ(store_->row(lead_id(1))->error, "too many at once");
+    EXPECT_EQ(claim_one().work, Work::remove) << "only changes are held";
+    EXPECT_EQ(pending(), 1);
+    EXPECT_EQ(backlog(HoldKind::change), 0);
+    const auto lines = store_->held();
+    ASSERT_EQ(lines.size(), 2);
+    EXPECT_EQ(lines[0].lead, lead_id(1));
+    EXPECT_EQ(lines[0].kind, HoldKind::change);
+    EXPECT_EQ(lines[0].reason, "too many at once");
+
+    store_->decide(lines[0].id, true);
+    const auto approved = claim_one();
+    EXPECT_EQ(approved.id, lead_id(1));
+    EXPECT_EQ(approved.approval, Approval::approved);
+    EXPECT_EQ(approved.approval_of, HoldKind::change);
+    store_->decide(lines[1].id, false);
+    const auto rejected = claim_one();
+    EXPECT_EQ(rejected.id, lead_id(2));
+    EXPECT_EQ(rejected.approval, Approval::rejected);
+    EXPECT_THROW(store_->decide(lines[1].id, true), std::invalid_argument);
+}
+
+TEST_P(GuardContract, DoesNotHoldAgainWhatWasDecided) {
+    new_row("new@acme.io");
+    hold_backlog(HoldKind::create);
+    EXPECT_TRUE(claim().empty());
+    store_->decide(store_->held().front().id, true);
+    EXPECT_EQ(backlog(HoldKind::create), 0);
+    hold_backlog(HoldKind::create);
+    EXPECT_EQ(claim_one().approval_of, HoldKind::create);
+    EXPECT_EQ(store_->held().size(), 1);
+}
+
+TEST_P(GuardContract, HoldsAnEditOnTopOfAHeldOneToo) {
+    synced({1});
+    edit(1, "Ada");
+    hold_backlog(HoldKind::change);
+    edit(1, "Grace");
+    EXPECT_EQ(store_->row(lead_id(1))->status, sync::SyncStatus::held);
+    EXPECT_TRUE(claim().empty());
+    store_->decide(store_->held().front().id, true);
+    const auto approved = claim_one();
+    EXPECT_EQ(approved.approval, Approval::approved);
+    store_->run([&](Transaction& transaction) { transaction.queue.defer({approved}, 0ms); });
+    edit(1, "Joan");
+    const auto later = claim_one();
+    EXPECT_EQ(later.approval, Approval::none) << "the word was about other edits";
+    EXPECT_EQ(later.approval_of, std::nullopt);
+}
+
+TEST_P(GuardContract, TakesADeletionOfAHeldRowForANewWish) {
+    const auto row = new_row("new@acme.io");
+    hold_backlog(HoldKind::create);
+    store_->erase(row);
+    EXPECT_TRUE(store_->held().empty());
+    EXPECT_EQ(claim_one().work, Work::nothing);
+}
+
+TEST_P(GuardContract, HoldsWhatHappenedOnInstantly) {
+    synced({1, 2, 3});
+    hold(HoldKind::remote_change, {lead_id(1), lead_id(2)}, "first");
+    EXPECT_EQ(store_->row(lead_id(1))->status, sync::SyncStatus::held);
+    EXPECT_EQ(store_->row(lead_id(1))->error, "first");
+    hold(HoldKind::remote_change, {lead_id(1)}, "second");
+    EXPECT_EQ(store_->row(lead_id(1))->error, "first") << "it stays as it is";
+    hold(HoldKind::remote_deletion, {lead_id(1)}, "third");
+    EXPECT_EQ(store_->held().size(), 3);
+    EXPECT_EQ(held(HoldKind::remote_change, {lead_id(1), lead_id(2), lead_id(3)}).size(), 2);
+    EXPECT_EQ(held(HoldKind::remote_deletion, {lead_id(1), lead_id(2), lead_id(3)}), std::vector{lead_id(1)});
+    EXPECT_TRUE(held(HoldKind::change, {lead_id(1)}).empty());
+    EXPECT_EQ(pending(), 0);
+}
+
+TEST_P(GuardContract, CarriesADecisionToALeadThatWasNotQueued) {
+    synced({1});
+    hold(HoldKind::remote_change, {lead_id(1)});
+    store_->decide(store_->held().front().id, false);
+    EXPECT_TRUE(held(HoldKind::remote_change, {lead_id(1)}).empty());
+    const auto claimed = claim_one();
+    EXPECT_EQ(claimed.approval, Approval::rejected);
+    EXPECT_EQ(claimed.approval_of, HoldKind::remote_change);
+    EXPECT_EQ(backlog(HoldKind::change), 0);
+    complete({claimed});
+    hold(HoldKind::remote_change, {lead_id(1)});
+    EXPECT_EQ(held(HoldKind::remote_change, {lead_id(1)}).size(), 1) << "it can be held again";
+}
+
+INSTANTIATE_TEST_SUITE_P(Stores, GuardContract, candidates, name_of);
+
+// --- merges --------------------------------------------------------------------------------------------------------
+
+class MergeContract : public StoreContract {
+protected:
+    void ended(int number, bool merged) {
+        store_->run([&](Transaction& transaction) { transaction.queue.merge_ended(lead_id(number), merged); });
+    }
+};
+
+TEST_P(MergeContract, TellsTheClaimOfTheMerge) {
+    synced({1, 2});
+    store_->merge_leads(lead_id(1), lead_id(2));
+    EXPECT_EQ(store_->row(lead_id(1))->status, sync::SyncStatus::pending);
+    EXPECT_EQ(store_->row(lead_id(2))->status, sync::SyncStatus::synced);
+    const auto first = claim_one();
+    EXPECT_EQ(first.id, lead_id(1));
+    EXPECT_EQ(first.work, Work::reconcile);
+    EXPECT_EQ(first.merge_into, lead_id(2));
+    EXPECT_EQ(first.merge_destination, instantly_id(2));
+    EXPECT_FALSE(first.merge_sent_ago);
+    store_->run([&](Transaction& transaction) {
+        transaction.queue.merge_leaves(lead_id(1));
+        transaction.queue.defer({first}, 0ms);
+    });
+    EXPECT_TRUE(claim_one().merge_sent_ago);
+}
+
+TEST_P(MergeContract, TakesTheSourceAwayWhenItIsMerged) {
+    synced({1, 2});
+    store_->merge_leads(lead_id(1), lead_id(2));
+    const auto claimed = claim_one();
+    ended(1, true);
+    EXPECT_FALSE(store_->row(lead_id(1)));
+    EXPECT_FALSE(look_up(1));
+    EXPECT_TRUE(store_->row(lead_id(2)));
+    EXPECT_EQ(history_lines(), std::vector{lead_id(1).text + " lead " + email_of(1) + " -> " + email_of(2)
+                                           + " local merged POST /leads/merge"});
+    complete({claimed});
+    EXPECT_EQ(pending(), 0);
+}
+
+TEST_P(MergeContract, LeavesBothWhenTheMergeIsRefused) {
+    synced({1, 2});
+    store_->merge_leads(lead_id(1), lead_id(2));
+    const auto claimed = claim_one();
+    ended(1, false);
+    store_->run([&](Transaction& transaction) { transaction.queue.defer({claimed}, 0ms); });
+    EXPECT_EQ(claim_one().merge_into, std::nullopt);
+    EXPECT_TRUE(store_->row(lead_id(1)));
+    EXPECT_NO_THROW(store_->merge_leads(lead_id(1), lead_id(2))) << "it can be asked for again";
+}
+
+TEST_P(MergeContract, RefusesWhatCannotBeMerged) {
+    synced({1, 2, 3, 4});
+    const auto row = new_row("new@acme.io");
+    EXPECT_THROW(store_->merge_leads(lead_id(1), lead_id(1)), std::invalid_argument);
+    EXPECT_THROW(store_->merge_leads(lead_id(1), lead_id(9)), std::invalid_argument);
+    EXPECT_THROW(store_->merge_leads(row, lead_id(1)), std::invalid_argument);
+    EXPECT_THROW(store_->merge_leads(lead_id(1), row), std::invalid_argument);
+    mark_gone(4, sync::RemoteDeletes::mark);
+    EXPECT_THROW(store_->merge_leads(lead_id(1), lead_id(4)), std::invalid_argument);
+    store_->merge_leads(lead_id(1), lead_id(2));
+    EXPECT_THROW(store_->merge_leads(lead_id(1), lead_id(3)), std::invalid_argument) << "on its way already";
+    EXPECT_THROW(store_->merge_leads(lead_id(3), lead_id(1)), std::invalid_argument) << "it will not be there";
+    EXPECT_THROW(store_->merge_leads(lead_id(2), lead_id(3)), std::invalid_argument) << "another goes into it";
+    EXPECT_NO_THROW(store_->merge_leads(lead_id(3), lead_id(2)));
+}
+
+TEST_P(MergeContract, ForgetsAMergeWithTheDeletionOfEitherLead) {
+    synced({1, 2, 3, 4});
+    store_->merge_leads(lead_id(1), lead_id(2));
+    store_->merge_leads(lead_id(3), lead_id(4));
+    store_->erase(lead_id(1));
+    store_->erase(lead_id(4));
+    for (const auto& claimed : claim()) EXPECT_EQ(claimed.merge_into, std::nullopt) << claimed.id.text;
+    EXPECT_NO_THROW(store_->merge_leads(lead_id(3), lead_id(2)));
+}
+
+TEST_P(MergeContract, HasNoDestinationOnceThatIsGone) {
+    synced({1, 2});
+    store_->merge_leads(lead_id(1), lead_id(2));
+    mark_gone(2, sync::RemoteDeletes::mark);
+    const auto claimed = claim_one();
+    EXPECT_EQ(claimed.merge_into, lead_id(2));
+    EXPECT_EQ(claimed.merge_destination.text, "");
+}
+
+INSTANTIATE_TEST_SUITE_P(Stores, MergeContract, candidates, name_of);
+
+}  // namespace
+}  // namespace leadsync::store_contract

@@ -1,0 +1,537 @@
+#include <map>
+
+#include "sync/fields.hpp"
+#include "tests/daemon/synced_world.hpp"
+#include "tests/sandbox/test_client.hpp"
+#include "tests/support/eventually.hpp"
+
+namespace leadsync::daemon {
+namespace {
+
+using namespace std::chrono_literals;
+using nlohmann::json;
+using test_support::eventually;
+
+constexpr auto user_one = "44444444-4444-4444-8444-444444444444";
+constexpr auto user_two = "55555555-5555-4555-8555-555555555555";
+constexpr auto subsequence = "33333333-3333-4333-8333-333333333333";
+constexpr auto nowhere = "99999999-9999-4999-8999-999999999999";
+constexpr auto whichever_mode = {"merge", "replace"};  // what a PATCH does to the other custom variables
+
+/// Every line of the SQL table (DESIGN §1.3), over the sandbox.
+class Operations : public Story {
+protected:
+    /// Leads on Instantly that hold this value.
+    std::size_t count_there(const std::string& field, const std::string& value) {
+        std::size_t count = 0;
+        for (const auto& lead : world().instantly().all_leads()) count += lead.value(field, "") == value ? 1U : 0U;
+        return count;
+    }
+
+    json lead_called(const std::string& email) {
+        return world()
+            .instantly()
+            .lead(world().value("SELECT instantly_id FROM crm.leads WHERE email = '" + email + "'"))
+            .value();
+    }
+};
+
+// --- INSERT --------------------------------------------------------------------------------------------------------
+
+TEST_F(Operations, AnInsertWithAListBecomesALeadOfThatList) {
+    in_step({.leads = 40});
+    const auto list = world().any_list();
+    world().sql(
+        "INSERT INTO crm.leads (workspace, email, first_name, list_id, custom_variables) VALUES ('acme', "
+        "'ada@acme.io', 'Ada', '"
+        + list + R"(', '{"tier": "gold", "seats": 3, "none": null}'))");
+    sync_once();
+    const auto lead = lead_called("ada@acme.io");
+    EXPECT_EQ(lead.at("list_id"), list);
+    EXPECT_EQ(lead.at("payload").at("seats"), 3);
+    expect_in_step();
+    EXPECT_EQ(world().bodies("POST", "/api/v2/leads/add").size(), 1U);
+}
+
+TEST_F(Operations, ManyInsertsIntoOneCampaignAreOneRequest) {
+    in_step({.leads = 40});
+    world().sql("INSERT INTO crm.leads (workspace, email, campaign) SELECT 'acme', 'n' || n || '@acme.io', '"
+                + world().any_campaign() + "' FROM generate_series(1, 50) n");
+    sync_once();
+    expect_in_step();
+    EXPECT_EQ(world().bodies("POST", "/api/v2/leads/add").size(), 1U);
+    EXPECT_EQ(world().value("SELECT count(*) FROM crm.history WHERE rule = 'created'"), "50");
+}
+
+TEST_F(Operations, AnInsertWithNeitherStaysLocalUntilOneIsSet) {
+    in_step({.leads = 40});
+    world().sql(
+        "INSERT INTO crm.leads (workspace, email) VALUES ('acme', 'later@acme.io'), ('acme', 'listed@acme.io')");
+    sync_once();
+    EXPECT_EQ(count_there("email", "later@acme.io"), 0U);
+    EXPECT_EQ(world().value("SELECT sync_error FROM crm.leads WHERE email = 'later@acme.io'"),
+              "local only: set campaign or list_id to create it on Instantly");
+
+    world().sql("UPDATE crm.leads SET campaign = '" + world().any_campaign() + "' WHERE email = 'later@acme.io'");
+    world().sql("UPDATE crm.leads SET list_id = '" + world().any_list() + "' WHERE email = 'listed@acme.io'");
+    sync_once();
+    EXPECT_EQ(lead_called("later@acme.io").at("campaign"), world().any_campaign());
+    EXPECT_EQ(lead_called("listed@acme.io").at("list_id"), world().any_list());
+    expect_in_step();
+}
+
+TEST_F(Operations, ALeadInsertedWithASubsequenceGetsItByACallOfItsOwn) {
+    in_step({.leads = 40});
+    world().sql("INSERT INTO crm.leads (workspace, email, campaign, subsequence_id) VALUES ('acme', 'sub@acme.io', '"
+                + world().any_campaign() + "', '" + subsequence + "')");
+    sync_once();
+    EXPECT_EQ(lead_called("sub@acme.io").at("subsequence_id"), subsequence);
+    expect_in_step();
+}
+
+TEST_F(Operations, AnInsertWithoutAnEmailIntoAListIsCreatedByItself) {
+    in_step({.leads = 40});
+    world().sql(
+        "INSERT INTO crm.leads (workspace, first_name, list_id, lt_interest_status, custom_variables) VALUES "
+        "('acme', 'Nameless', '"
+        + world().any_list() + R"(', 1, '{"source": "fair"}'))");
+    sync_once();
+    EXPECT_EQ(count_there("first_name", "Nameless"), 1U);
+    EXPECT_EQ(world().bodies("POST", "/api/v2/leads").size(), 1U);
+    EXPECT_EQ(world().bodies("POST", "/api/v2/leads/add").size(), 0U);
+    expect_in_step();
+    sync_once();
+    EXPECT_EQ(count_there("first_name", "Nameless"), 1U);
+    EXPECT_EQ(world().value("SELECT count(*) FROM sync.creates"), "0") << "its outcome is known";
+}
+
+TEST_F(Operations, ACreateWithoutAnEmailWhoseAnswerWasLostMakesNoSecondLead) {
+    // New leads are read while the answer is in doubt: the lead comes in as a row of its own, which gives way.
+    in_step({.leads = 40, .new_leads = 600ms, .patience = 1500ms});
+    world().sql("INSERT INTO crm.leads (workspace, first_name, list_id) VALUES ('acme', 'Nameless', '"
+                + world().any_list() + "')");
+    world().instantly().add_fault({{"kind", "lost"}, {"method", "POST"}, {"path", "/api/v2/leads"}, {"count", 1}});
+    world().start();
+    ASSERT_TRUE(eventually([&] { return world().bodies("POST", "/api/v2/leads").size() == 1; }))
+        << "the fault hit another request";
+    const auto row = world().value("SELECT id FROM crm.leads WHERE first_name = 'Nameless' AND instantly_id IS NULL");
+    EXPECT_TRUE(world().becomes("SELECT count(*) FROM crm.leads WHERE first_name = 'Nameless'", "2"))
+        << "the page was not faster: the test shows less than it could";
+    ASSERT_TRUE(world().becomes("SELECT sync_status FROM crm.leads WHERE id = '" + row + "'", "synced"));
+    EXPECT_EQ(world().value("SELECT count(*) FROM crm.leads WHERE first_name = 'Nameless'"), "1");
+    EXPECT_EQ(count_there("first_name", "Nameless"), 1U);
+    EXPECT_EQ(world().bodies("POST", "/api/v2/leads").size(), 1U);
+    expect_in_step();
+
+    // It was looked for once a read could not lag behind it any more.
+    std::string sent;
+    std::string looked;
+    for (const auto& request : world().instantly().requests("/api/v2/leads")) {
+        if (request.at("path") == "/api/v2/leads") sent = request.at("time");
+        if (looked.empty() && request.at("path") == "/api/v2/leads/list"
+            && json::parse(request.at("body").get<std::string>()).contains("list_id"))
+            looked = request.at("time");
+    }
+    ASSERT_FALSE(looked.empty());
+    EXPECT_GE(*sync::instant_of(looked) - *sync::instant_of(sent), 1400ms);
+}
+
+TEST_F(Operations, ACreateWithoutAnEmailThatNeverLeftIsSentAgain) {
+    in_step({.leads = 40, .patience = 300ms});
+    world().sql("INSERT INTO crm.leads (workspace, first_name, list_id) VALUES ('acme', 'Nameless', '"
+                + world().any_list() + "')");
+    world().instantly().add_fault({{"kind", "reset"}, {"method", "POST"}, {"path", "/api/v2/leads"}, {"count", 1}});
+    world().start();
+    ASSERT_TRUE(world().becomes("SELECT sync_status FROM crm.leads WHERE first_name = 'Nameless'", "synced"));
+    EXPECT_EQ(count_there("first_name", "Nameless"), 1U);
+    expect_in_step();
+}
+
+TEST_F(Operations, ACreateThatIsRefusedIsToldOnItsRowAndTheOthersGoOn) {
+    in_step({.leads = 40});
+    world().sql("INSERT INTO crm.leads (workspace, email, campaign) VALUES ('acme', 'lost@acme.io', '"
+                + std::string{nowhere} + "'), ('acme', 'lost2@acme.io', '" + nowhere
+                + "'), ('acme', 'found@acme.io', '" + world().any_campaign() + "')");
+    sync_once();
+    EXPECT_EQ(world().value("SELECT sync_status FROM crm.leads WHERE email = 'found@acme.io'"), "synced");
+    for (const auto* email : {"lost@acme.io", "lost2@acme.io"}) {
+        const auto row = world().value(std::string{"SELECT sync_status || ': ' || sync_error FROM crm.leads WHERE "
+                                                   "email = '"}
+                                       + email + "'");
+        EXPECT_TRUE(row.starts_with("error: ")) << row;
+        EXPECT_NE(row.find("Campaign not found"), std::string::npos) << row;
+    }
+    world().sql("UPDATE crm.leads SET campaign = '" + world().any_campaign() + "' WHERE email = 'lost@acme.io'");
+    sync_once();
+    EXPECT_EQ(world().value("SELECT sync_status FROM crm.leads WHERE email = 'lost@acme.io'"), "synced")
+        << "an edit revives it";
+}
+
+TEST_F(Operations, ARowDeletedBeforeItIsCreatedIsNotCreated) {
+    in_step({.leads = 40});
+    world().sql("INSERT INTO crm.leads (workspace, email, campaign) VALUES ('acme', 'never@acme.io', '"
+                + world().any_campaign() + "')");
+    world().sql("DELETE FROM crm.leads WHERE email = 'never@acme.io'");
+    sync_once();
+    EXPECT_EQ(count_there("email", "never@acme.io"), 0U);
+    expect_in_step();
+}
+
+// --- UPDATE of profile fields and custom variables -----------------------------------------------------------------
+
+std::string new_value(const sync::FieldSpec& line) {
+    if (line.kind == sync::Kind::integer) return "2";
+    return line.kind == sync::Kind::uuid ? user_one : "new " + std::string{line.name};
+}
+
+TEST_F(Operations, AnUpdateOfEveryColumnThatGoesBothWaysArrivesAndSoDoesItsClearing) {
+    for (const auto* mode : whichever_mode) {
+        in_step({.leads = 40, .switches = {{"custom_variables", mode}}});
+        std::map<sync::Field, std::string> set;
+        std::size_t lead = 0;
+        for (const auto& line : sync::field_table()) {
+            if (line.owner != sync::Owner::both_ways) continue;
+            auto value = new_value(line);
+            if (line.field == sync::Field::campaign) value = world().other_campaign(local(lead, "campaign"));
+            if (line.field == sync::Field::list_id) value = world().any_list();
+            edit(lead, std::string{line.name} + " = '" + value + "'");
+            set[line.field] = value;
+            ++lead;
+        }
+        sync_once();
+        lead = 0;
+        for (const auto& [field, value] : set) {
+            const std::string name{sync::spec(field).name};
+            EXPECT_EQ(remote_text(lead++, name), value) << name;
+            EXPECT_EQ(
+                world().value("SELECT count(*) FROM crm.history WHERE side = 'local' AND rule = 'edit' AND field "
+                              "= '"
+                              + name + "' AND new = '" + value + "'"),
+                "1")
+                << name;
+        }
+        expect_in_step();
+        EXPECT_EQ(world().value("SELECT count(*) FROM crm.conflicts"), "0");
+        const auto patches = world().requests("PATCH", "/leads/");
+
+        lead = 0;
+        for (const auto& [field, value] : set) {
+            const bool place = field == sync::Field::campaign || field == sync::Field::list_id;
+            if (!place) edit(lead, std::string{sync::spec(field).name} + " = NULL");
+            ++lead;
+        }
+        sync_once();
+        lead = 0;
+        for (const auto& [field, value] : set) {
+            const bool place = field == sync::Field::campaign || field == sync::Field::list_id;
+            const std::string name{sync::spec(field).name};
+            EXPECT_EQ(remote_text(lead++, name), place ? value : "") << name;
+        }
+        expect_in_step();
+        sync_once();
+        EXPECT_EQ(world().requests("PATCH", "/leads/"), 2 * patches) << "nothing is sent again";
+    }
+}
+
+TEST_F(Operations, SeveralFieldsOfALeadGoInOnePatch) {
+    in_step({.leads = 40});
+    edit(0, "first_name = 'Ada', phone = '+1', website = NULL, custom_variables = custom_variables || '{\"a\": 1}'");
+    sync_once();
+    EXPECT_EQ(world().requests("PATCH", leads_[0]), 1U);
+    expect_in_step();
+}
+
+TEST_F(Operations, CustomVariablesAddedChangedAndRemovedArriveUnderEveryReadingOfTheApi) {
+    for (const auto* mode : whichever_mode)
+        for (const bool null_removes : {true, false})
+            for (const bool empty_removes : {true, false})
+                for (const bool as_text : {true, false}) {
+                    in_step({.leads = 20,
+                             .switches = {{"custom_variables", mode},
+                                          {"null_removes", null_removes},
+                                          {"empty_removes", empty_removes},
+                                          {"numbers_as_text", as_text}}});
+                    edit(0, R"(custom_variables = '{"kept": "1", "changed": 1, "dropped": "x", "nulled": true}')");
+                    sync_once();
+                    expect_in_step();
+                    edit(0, R"(custom_variables = '{"kept": "1", "changed": 2.5, "added": false, "nulled": null}')");
+                    // Another key, changed there meanwhile: the complete map that is sent must not undo it.
+                    world().instantly().edit(leads_[0], {{"custom_variables", {{"theirs", "42"}}}});
+                    sync_once();
+                    expect_in_step();
+                    const auto payload = remote(0).at("payload");
+                    EXPECT_EQ(payload.at("kept"), "1");
+                    EXPECT_EQ(payload.at("theirs"), "42");
+                    EXPECT_EQ(payload.at("added"), false);
+                    EXPECT_EQ(sync::text_of(payload.at("changed")), "2.5");
+                    EXPECT_EQ(payload.value("dropped", ""), "");
+                    EXPECT_EQ(sync::text_of(payload.value("nulled", json(""))).value_or(""), "");
+                    EXPECT_EQ(local(0, "custom_variables ->> 'theirs'"), "42");
+                    EXPECT_EQ(world().value("SELECT count(*) FROM crm.conflicts"), "0");
+                    EXPECT_EQ(world().requests("PATCH", leads_[0]), 2U);
+                }
+}
+
+// --- UPDATE lt_interest_status -------------------------------------------------------------------------------------
+
+TEST_F(Operations, AfterAnInterestIsSetOrClearedEveryLeadOfThatEmailIsLookedAt) {
+    in_step({.leads = 40});
+    const auto email = local(0, "email");
+    const auto elsewhere = world().other_campaign(local(0, "campaign"));
+    const std::string twin = world().instantly().add({{"email", email}, {"campaign", elsewhere}}).at("id");
+    sync_once();
+    world().start();
+    for (const auto* interest : {"3", "NULL"}) {
+        world().instantly().reset_log();
+        edit(0, std::string{"lt_interest_status = "} + interest);
+        ASSERT_TRUE(world().becomes("SELECT sync_status FROM crm.leads" + where(0), "synced"));
+        EXPECT_TRUE(eventually([&] {
+            for (const auto& body : world().bodies("POST", "/api/v2/leads/list"))
+                if (body.value("ids", json::array()).dump().find(twin) != std::string::npos) return true;
+            return false;
+        })) << "a server that reads the scope otherwise would have changed it";
+        EXPECT_FALSE(world().instantly().lead(twin)->contains("lt_interest_status"));
+        expect_in_step();
+    }
+}
+
+TEST_F(Operations, TheInterestOfAListLeadIsScopedToItsList) {
+    in_step({.leads = 60});
+    const auto id = world().value(
+        "SELECT instantly_id FROM crm.leads WHERE list_id IS NOT NULL AND campaign IS NULL AND email IS NOT NULL "
+        "LIMIT "
+        "1");
+    world().sql("UPDATE crm.leads SET lt_interest_status = -1 WHERE instantly_id = '" + id + "'");
+    sync_once();
+    EXPECT_EQ(world().instantly().lead(id)->at("lt_interest_status"), -1);
+    const auto bodies = world().bodies("POST", "/api/v2/leads/update-interest-status");
+    ASSERT_EQ(bodies.size(), 1U);
+    EXPECT_EQ(bodies[0].at("list_id"), world().instantly().lead(id)->at("list_id"));
+    EXPECT_FALSE(bodies[0].contains("campaign_id"));
+    expect_in_step();
+}
+
+// --- UPDATE campaign, list_id --------------------------------------------------------------------------------------
+
+TEST_F(Operations, ALeadMovesBetweenCampaignsAndListsInEveryDirection) {
+    in_step({.leads = 40});
+    const auto campaign = local(0, "campaign");
+    const auto other = world().other_campaign(campaign);
+    const auto list = world().any_list();
+    const auto other_list = world().value("SELECT id FROM crm.lead_lists ORDER BY id DESC LIMIT 1");
+    ASSERT_NE(list, other_list);
+    const struct {
+        std::string assignment;
+        const char* column;
+        std::string target;
+    } moves[] = {{"campaign = '" + other + "'", "campaign", other},
+                 {"list_id = '" + list + "', campaign = NULL", "list_id", list},
+                 {"list_id = '" + other_list + "'", "list_id", other_list},
+                 {"campaign = '" + campaign + "'", "campaign", campaign}};
+    std::size_t jobs = 0;
+    for (const auto& [assignment, column, target] : moves) {
+        edit(0, assignment);
+        sync_once();
+        EXPECT_EQ(remote_text(0, column), target) << assignment;
+        EXPECT_EQ(local(0, column), target) << assignment;
+        expect_in_step();
+        EXPECT_EQ(world().bodies("POST", "/api/v2/leads/move").size(), ++jobs);
+    }
+}
+
+TEST_F(Operations, AMoveKeepsTheInterestThatWasSetWithIt) {
+    in_step({.leads = 40});
+    const auto target = world().other_campaign(local(0, "campaign"));
+    edit(0, "lt_interest_status = 4, phone = '+1 moved', campaign = '" + target + "'");
+    sync_once();
+    EXPECT_EQ(remote(0).at("lt_interest_status"), 4);
+    EXPECT_EQ(remote(0).at("campaign"), target);
+    EXPECT_EQ(remote(0).at("phone"), "+1 moved");
+    expect_in_step();
+}
+
+TEST_F(Operations, AMoveWhoseJobFailsIsTriedAgain) {
+    begin({.leads = 40, .switches = {{"job_outcome", "failed"}}});
+    const auto target = world().other_campaign(local(0, "campaign"));
+    edit(0, "campaign = '" + target + "'");
+    ASSERT_TRUE(eventually([&] { return world().bodies("POST", "/api/v2/leads/move").size() >= 2; }));
+    EXPECT_NE(world().value("SELECT last_error FROM sync.queue").find("ended as failed"), std::string::npos);
+    EXPECT_NE(local(0, "sync_status"), "error") << "a job that failed is no fault of the lead";
+    world().instantly().set_switches({{"job_outcome", "success"}});
+    ASSERT_TRUE(world().becomes("SELECT sync_status FROM crm.leads" + where(0), "synced"));
+    EXPECT_EQ(remote_text(0, "campaign"), target);
+    expect_in_step();
+}
+
+TEST_F(Operations, AJobThatSucceededAndMovedNothingIsNotBelieved) {
+    begin({.leads = 40, .switches = {{"job_outcome", "moved_nothing"}}, .patience = 400ms});
+    const auto target = world().other_campaign(local(0, "campaign"));
+    edit(0, "campaign = '" + target + "'");
+    ASSERT_TRUE(eventually([&] { return world().bodies("POST", "/api/v2/leads/move").size() >= 2; }));
+    EXPECT_EQ(local(0, "campaign"), target) << "the edit is not undone meanwhile";
+    world().instantly().set_switches({{"job_outcome", "success"}});
+    ASSERT_TRUE(world().becomes("SELECT sync_status FROM crm.leads" + where(0), "synced"));
+    EXPECT_EQ(remote_text(0, "campaign"), target);
+    expect_in_step();
+}
+
+TEST_F(Operations, AMoveThatNeverHappensIsGivenUpOnWithWhatInstantlyShows) {
+    begin({.leads = 40, .switches = {{"job_outcome", "moved_nothing"}}, .patience = 50ms});
+    const auto source = local(0, "campaign");
+    edit(0, "campaign = '" + world().other_campaign(source) + "'");
+    ASSERT_TRUE(world().becomes("SELECT sync_status FROM crm.leads" + where(0), "error"));
+    EXPECT_NE(local(0, "sync_error").find("Instantly still shows \"" + source + "\""), std::string::npos)
+        << local(0, "sync_error");
+    EXPECT_EQ(world().bodies("POST", "/api/v2/leads/move").size(), 5U);
+}
+
+TEST_F(Operations, WhatAPartialMoveLeavesBehindIsMovedByAnother) {
+    begin({.leads = 60, .switches = {{"job_outcome", "partial"}}, .patience = 400ms});
+    const auto source = local(0, "campaign");
+    const auto target = world().other_campaign(source);
+    const auto leads = world().value("SELECT count(*) FROM crm.leads WHERE campaign = '" + source + "'");
+    const auto there = world().value("SELECT count(*) FROM crm.leads WHERE campaign = '" + target + "'");
+    ASSERT_GT(std::stoi(leads), 3);
+    world().sql("UPDATE crm.leads SET campaign = '" + target + "' WHERE campaign = '" + source + "'");
+    ASSERT_TRUE(eventually([&] { return world().bodies("POST", "/api/v2/leads/move").size() >= 2; }));
+    world().instantly().set_switches({{"job_outcome", "success"}});
+    expect_in_step();
+    EXPECT_EQ(count_there("campaign", target), std::stoul(leads) + std::stoul(there));
+    EXPECT_EQ(count_there("campaign", source), 0U);
+}
+
+TEST_F(Operations, WhileAnotherJobHoldsTheCampaignAMoveAndADeleteWait) {
+    in_step({.leads = 60, .switches = {{"job_delay_ms", 700}}, .deletes = {.local = sync::LocalDeletes::push}});
+    const auto source = local(0, "campaign");
+    const auto target = world().other_campaign(source);
+    std::vector<std::size_t> neighbours;
+    for (std::size_t i = 1; i < leads_.size(); ++i)
+        if (local(i, "campaign") == source) neighbours.push_back(i);
+    ASSERT_GE(neighbours.size(), 2U);
+    sandbox::TestClient other_tool{world().port()};
+    const auto held =
+        other_tool.post("/api/v2/leads/move",
+                        {{"campaign", source}, {"ids", {leads_[neighbours[0]]}}, {"to_list_id", world().any_list()}});
+    ASSERT_EQ(held.status, 200U) << held.body;
+    edit(0, "campaign = '" + target + "'");
+    world().sql("DELETE FROM crm.leads" + where(neighbours[1]));
+    sync_once();
+    std::size_t refused = 0;
+    for (const auto& request : world().instantly().requests("/leads/"))
+        refused += request.at("status") == 409 ? 1U : 0U;
+    EXPECT_GT(refused, 0U) << "nothing was in the way: the test shows nothing";
+    EXPECT_EQ(remote_text(0, "campaign"), target);
+    EXPECT_FALSE(world().instantly().lead(leads_[neighbours[1]]));
+    sync_once();
+    expect_in_step();
+}
+
+// --- UPDATE subsequence_id, assigned_to ----------------------------------------------------------------------------
+
+TEST_F(Operations, ASubsequenceIsEnteredAndLeftByItsOwnCalls) {
+    in_step({.leads = 40});
+    edit(0, std::string{"subsequence_id = '"} + subsequence + "'");
+    sync_once();
+    EXPECT_EQ(remote_text(0, "subsequence_id"), subsequence);
+    expect_in_step();
+    edit(0, "subsequence_id = NULL");
+    sync_once();
+    EXPECT_FALSE(remote(0).contains("subsequence_id"));
+    expect_in_step();
+    EXPECT_EQ(world().bodies("POST", "/api/v2/leads/subsequence/move").size(), 1U);
+    EXPECT_EQ(world().bodies("POST", "/api/v2/leads/subsequence/remove").size(), 1U);
+    EXPECT_EQ(world().requests("PATCH", ""), 0U);
+}
+
+TEST_F(Operations, ManyLeadsAssignedToOneUserAreOneBulkAssignAndOneLeadIsAPatch) {
+    in_step({.leads = 40});
+    world().sql(std::string{"UPDATE crm.leads SET assigned_to = '"} + user_one + "'" + where_first(12));
+    edit(12, std::string{"assigned_to = '"} + user_two + "'");
+    edit(3, "phone = '+1 besides'");
+    sync_once();
+    for (std::size_t i = 0; i < 12; ++i) EXPECT_EQ(remote_text(i, "assigned_to"), user_one) << i;
+    EXPECT_EQ(remote_text(12, "assigned_to"), user_two);
+    EXPECT_EQ(remote_text(3, "phone"), "+1 besides");
+    const auto bulk = world().bodies("POST", "/api/v2/leads/bulk-assign");
+    ASSERT_EQ(bulk.size(), 1U);
+    EXPECT_EQ(bulk[0].at("ids").size(), 12U);
+    EXPECT_EQ(world().requests("PATCH", "/leads/"), 2U) << "one lead for one user, and the edit besides";
+    expect_in_step();
+
+    world().sql("UPDATE crm.leads SET assigned_to = NULL" + where_first(2));
+    sync_once();
+    EXPECT_EQ(remote_text(0, "assigned_to"), "");
+    expect_in_step();
+}
+
+TEST_F(Operations, AnAssignmentThatIsAcceptedAndNeverStoredIsNotBelieved) {
+    in_step({.leads = 40, .patience = 200ms});
+    world().instantly().add_fault({{"kind", "ignored"}, {"path", "/bulk-assign"}, {"count", 1}});
+    world().sql(std::string{"UPDATE crm.leads SET assigned_to = '"} + user_one + "'" + where_first(3));
+    sync_once();
+    for (std::size_t i = 0; i < 3; ++i) EXPECT_EQ(remote_text(i, "assigned_to"), user_one) << i;
+    EXPECT_EQ(world().bodies("POST", "/api/v2/leads/bulk-assign").size(), 2U);
+    expect_in_step();
+}
+
+// --- DELETE --------------------------------------------------------------------------------------------------------
+
+TEST_F(Operations, ADeleteThatIsPushedDeletesTheLeadWhateverItsAnswer) {
+    for (const auto* kind : {"none", "lost", "status", "reset"}) {
+        in_step({.leads = 40, .deletes = {.local = sync::LocalDeletes::push}});
+        if (std::string_view{kind} != "none")
+            world().instantly().add_fault({{"kind", kind}, {"method", "DELETE"}, {"count", 1}});
+        edit(0, "phone = '+1 pointless'");
+        world().sql("DELETE FROM crm.leads" + where(0));
+        sync_once();
+        EXPECT_FALSE(world().instantly().lead(leads_[0])) << kind;
+        EXPECT_EQ(world().requests("PATCH", ""), 0U);
+        sync_once();
+        EXPECT_EQ(world().value("SELECT count(*) FROM crm.leads" + where(0)), "0") << kind;
+        expect_in_step();
+        EXPECT_EQ(world().value("SELECT count(*) FROM crm.history WHERE rule = 'deleted' AND side = 'local'"), "1");
+    }
+}
+
+TEST_F(Operations, ADeleteThatIsNotPushedOnlyStopsTheSync) {
+    in_step({.leads = 40, .deletes = {.local = sync::LocalDeletes::ignore}});
+    world().sql("DELETE FROM crm.leads" + where(0));
+    world().instantly().edit(leads_[0], {{"phone", "+1 seen by every sweep"}});
+    sync_once();
+    sync_once();
+    EXPECT_TRUE(world().instantly().lead(leads_[0]));
+    EXPECT_EQ(world().value("SELECT count(*) FROM crm.leads" + where(0)), "0");
+    EXPECT_EQ(world().requests("DELETE", ""), 0U);
+    EXPECT_EQ(world().value("SELECT count(*) FROM sync.queue"), "0");
+}
+
+TEST_F(Operations, ALeadDeletedAndInsertedAgainIsALeadAgain) {
+    in_step({.leads = 40, .deletes = {.local = sync::LocalDeletes::push}});
+    const auto email = local(0, "email");
+    const auto campaign = local(0, "campaign");
+    world().sql("DELETE FROM crm.leads" + where(0));
+    world().sql("INSERT INTO crm.leads (workspace, email, campaign, phone) VALUES ('acme', '" + email + "', '"
+                + campaign + "', '+1 again')");
+    sync_once();
+    EXPECT_FALSE(world().instantly().lead(leads_[0]));
+    EXPECT_EQ(lead_called(email).at("phone"), "+1 again");
+    sync_once();
+    expect_in_step();
+}
+
+TEST_F(Operations, ALeadNoLongerSyncedIsNotMadeASecondTimeByAnotherRow) {
+    in_step({.leads = 40, .deletes = {.local = sync::LocalDeletes::ignore}});
+    const auto email = local(0, "email");
+    const auto campaign = local(0, "campaign");
+    const auto same = " WHERE email = '" + email + "' AND campaign = '" + campaign + "'";
+    world().sql("DELETE FROM crm.leads" + where(0));
+    sync_once();
+    world().sql("INSERT INTO crm.leads (workspace, email, campaign) VALUES ('acme', '" + email + "', '" + campaign
+                + "')");
+    sync_once();
+    EXPECT_NE(world().value("SELECT sync_error FROM crm.leads" + same).find("1 already there"), std::string::npos);
+    EXPECT_EQ(world().instantly().all_leads().size(), 40U);
+}
+
+}  // namespace
+}  // namespace leadsync::daemon

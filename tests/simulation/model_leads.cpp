@@ -1,0 +1,378 @@
+#include "tests/simulation/model_leads.hpp"
+
+#include <algorithm>
+
+namespace leadsync::simulation {
+namespace {
+
+using sync::Field;
+using sync::InstantlyId;
+using sync::LeadId;
+using sync::Owner;
+using sync::SyncStatus;
+using sync::Value;
+
+std::string lower(std::string text) {
+    std::ranges::transform(text, text.begin(),
+                           [](char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c + 32) : c; });
+    return text;
+}
+
+bool same_email(const Value& one, const Value& other) { return one && other && lower(*one) == lower(*other); }
+
+/// SQL's `=`: nothing equals nothing.
+bool equal(const Value& one, const Value& other) { return one && other && *one == *other; }
+
+/// What is read of a row: not what is Instantly's alone.
+sync::Content readable(const sync::Content& content) {
+    auto result = content;
+    for (const auto& line : sync::field_table())
+        if (line.owner == Owner::instantly) result[line.field].reset();
+    return result;
+}
+
+std::vector<LeadId> sorted(std::vector<LeadId> ids) {
+    std::ranges::sort(ids);
+    ids.erase(std::unique(ids.begin(), ids.end()), ids.end());
+    return ids;
+}
+
+/// The conflict of this lead and key that is open, or resolved and not carried out.
+ModelConflict* unsettled(ModelState& state, const LeadId& id, const sync::Key& key) {
+    for (auto& [number, conflict] : state.conflicts)
+        if (conflict.lead == id && conflict.key == key && !conflict.resolved_at) return &conflict;
+    return nullptr;
+}
+
+void require_unique_row(const ModelState& state, const LeadId& id, const InstantlyId& instantly_id) {
+    for (const auto& [other, row] : state.rows)
+        if (other != id && row.instantly_id == instantly_id)
+            throw KeyViolation{"crm.leads: two rows would stand for lead " + instantly_id.text};
+}
+
+void require_unique_base(const ModelState& state, const LeadId& id, const InstantlyId& instantly_id) {
+    const auto base = base_of(state, instantly_id);
+    if (base != state.bases.end() && base->first != id)
+        throw KeyViolation{"sync.base: two rows would stand for lead " + instantly_id.text};
+}
+
+}  // namespace
+
+// --- reading -------------------------------------------------------------------------------------------------------
+
+std::unordered_map<std::string, store::Held> ModelLeads::look_up(const std::vector<InstantlyId>& ids) {
+    const auto& state = transaction_.read();
+    std::unordered_map<std::string, store::Held> held;
+    for (const auto& instantly_id : ids) {
+        const auto found = base_of(state, instantly_id);
+        if (found == state.bases.end()) continue;
+        const auto& [id, base] = *found;
+        held.emplace(instantly_id.text, store::Held{base.content_hash, id, base.expected.has_value(),
+                                                    base.deleted_at.has_value(), base.gone_at.has_value()});
+    }
+    return held;
+}
+
+std::vector<sync::KnownLead> ModelLeads::load(const std::vector<InstantlyId>& ids, store::Lock lock, Instant now) {
+    const auto& state = transaction_.read();
+    std::vector<sync::KnownLead> leads;
+    for (const auto& [id, base] : state.bases) {
+        const auto row = state.rows.find(id);
+        if (row == state.rows.end() || base.deleted_at || !std::ranges::count(ids, base.instantly_id)) continue;
+        if (lock == store::Lock::rows && locked_.contains(id)) continue;
+        leads.push_back(known(id, base, row->second, now));
+    }
+    return leads;
+}
+
+sync::KnownLead ModelLeads::known(const LeadId& id, const ModelBase& base, const ModelRow& row, Instant now) const {
+    const auto& state = transaction_.read();
+    sync::KnownLead lead{.id = id, .instantly_id = base.instantly_id, .local = readable(row.content)};
+    lead.base.content = base.content;
+    lead.base.expected = base.expected.value_or(std::map<sync::Key, Value>{});
+    lead.base.expectations_expired = base.expected_until && *base.expected_until <= transaction_.now();
+    lead.base.flips = base.flips;
+    lead.remote_updated_at = base.remote_updated_at.value_or("");
+    lead.written_at = base.written_at;
+    lead.observed_at = base.observed_at;
+    if (const auto queued = state.queue.find(id); queued != state.queue.end() && queued->second.edited_at)
+        lead.edited_at = now - (transaction_.now() - *queued->second.edited_at);
+    for (const auto& [number, conflict] : state.conflicts) {
+        if (conflict.lead != id || conflict.resolved_at) continue;
+        sync::OpenConflict open{number, conflict.local, conflict.remote, {}};
+        if (conflict.resolution == Resolution::local) open.resolution = sync::Side::local;
+        if (conflict.resolution == Resolution::remote) open.resolution = sync::Side::remote;
+        lead.open.emplace(conflict.key, std::move(open));
+    }
+    lead.status = row.status;
+    lead.error = row.error;
+    return lead;
+}
+
+std::unordered_set<std::string> ModelLeads::existing(const std::vector<LeadId>& ids) {
+    std::unordered_set<std::string> found;
+    for (const auto& id : ids)
+        if (transaction_.read().rows.contains(id)) found.insert(id.text);
+    return found;
+}
+
+std::unordered_map<std::string, store::LocalRow> ModelLeads::adoptable(const std::vector<store::Identity>& leads) {
+    std::unordered_map<std::string, store::LocalRow> found;
+    const auto& creates = transaction_.read().creates;
+    for (const auto& [id, row] : transaction_.read().rows) {
+        if (!row.instantly_id.text.empty()) continue;
+        const auto& content = row.content;
+        const auto noted = creates.find(id);
+        const auto lead = std::ranges::find_if(leads, [&](const store::Identity& identity) {
+            const bool is_target = equal(content[Field::campaign], identity.campaign)
+                                   || (!content[Field::campaign] && equal(content[Field::list_id], identity.list));
+            const auto created = sync::instant_of(identity.created);
+            const bool was_made = noted != creates.end() && created
+                                  && *created >= noted->second.at - store::NotedCreate::clock_slack;
+            const bool same = identity.email ? same_email(content[Field::email], identity.email)
+                                             : noted != creates.end() && !content[Field::email]
+                                                   && identity.content != nullptr
+                                                   && sync::shows_all(*identity.content, noted->second.sent);
+            return !found.contains(identity.instantly_id.text) && same && (is_target || was_made);
+        });
+        if (lead != leads.end()) found.emplace(lead->instantly_id.text, store::LocalRow{id, readable(content)});
+    }
+    return found;
+}
+
+std::vector<store::LocalRow> ModelLeads::rows(const std::vector<LeadId>& ids) {
+    const auto& state = transaction_.read();
+    std::vector<store::LocalRow> found;
+    for (const auto& id : sorted(ids))
+        if (const auto row = state.rows.find(id); row != state.rows.end())
+            found.push_back({id, readable(row->second.content)});
+    return found;
+}
+
+std::vector<LeadId> ModelLeads::with_emails(const std::vector<std::string>& emails) {
+    std::vector<LeadId> ids;
+    for (const auto& [id, row] : transaction_.read().rows)
+        for (const auto& email : emails)
+            if (!row.instantly_id.text.empty() && !row.deleted_at && same_email(row.content[Field::email], email))
+                ids.push_back(id);
+    return ids;
+}
+
+std::optional<InstantlyId> ModelLeads::newest_time_ordered() {
+    const auto too_new = sync::first_id_at(transaction_.now() + std::chrono::days{365});
+    std::optional<InstantlyId> newest;
+    for (const auto& [id, base] : transaction_.read().bases)
+        if (sync::is_time_ordered(base.instantly_id) && base.instantly_id.text < too_new
+            && (!newest || *newest < base.instantly_id))
+            newest = base.instantly_id;
+    return newest;
+}
+
+std::optional<std::string> ModelLeads::id_before(const std::string& id) {
+    std::optional<std::string> before;
+    for (const auto& [lead, base] : transaction_.read().bases)
+        if (base.instantly_id.text < id && (!before || *before < base.instantly_id.text))
+            before = base.instantly_id.text;
+    return before;
+}
+
+std::int64_t ModelLeads::count() {
+    return std::ranges::count_if(transaction_.read().bases,
+                                 [](const auto& base) { return !base.second.deleted_at && !base.second.gone_at; });
+}
+
+// --- what an observation writes ------------------------------------------------------------------------------------
+
+void ModelLeads::put_row(const sync::LeadRow& lead, ModelRow& row) {
+    row.instantly_id = lead.instantly_id;
+    row.content = lead.local;
+    row.extra = lead.extra;
+    row.status = lead.status;
+    row.error = lead.error;
+}
+
+void ModelLeads::write_base(const sync::LeadRow& lead) {
+    auto& state = transaction_.write();
+    require_unique_base(state, lead.id, lead.instantly_id);
+    auto& base = state.bases[lead.id];
+    base.instantly_id = lead.instantly_id;
+    base.content = sync::both_ways_of(lead.base.content);
+    base.content_hash = lead.content_hash;
+    base.remote_updated_at = lead.local[Field::timestamp_updated];
+    base.expected.reset();
+    if (!lead.base.expected.empty()) base.expected = lead.base.expected;
+    if (!base.expected) base.expected_until.reset();
+    base.flips = lead.base.flips;
+    base.observed_at = lead.observed_at;
+    base.gone_at.reset();
+}
+
+void ModelLeads::insert(std::span<const sync::LeadRow> leads) {
+    for (const auto& lead : leads) {
+        auto& state = transaction_.write();
+        require_unique_row(state, lead.id, lead.instantly_id);
+        const auto [row, is_new] = state.rows.try_emplace(lead.id);
+        if (!is_new) throw KeyViolation{"crm.leads: row " + lead.id.text + " is there already"};
+        put_row(lead, row->second);
+        row->second.synced_at = transaction_.now();
+    }
+    for (const auto& lead : leads) write_base(lead);
+}
+
+void ModelLeads::update(std::span<const sync::LeadRow> leads) {
+    std::vector<InstantlyId> ids;
+    for (const auto& lead : leads) ids.push_back(lead.instantly_id);
+    seen(ids);
+    for (const auto& lead : leads) {
+        auto& state = transaction_.write();
+        const auto row = state.rows.find(lead.id);
+        if (row == state.rows.end()) continue;
+        require_unique_row(state, lead.id, lead.instantly_id);
+        put_row(lead, row->second);
+        row->second.deleted_at.reset();
+        if (lead.status == SyncStatus::synced) row->second.synced_at = transaction_.now();
+    }
+    for (const auto& lead : leads) write_base(lead);
+}
+
+void ModelLeads::add_conflicts(const std::vector<std::pair<LeadId, sync::Conflict>>& conflicts) {
+    if (conflicts.empty()) return;
+    auto& state = transaction_.write();
+    for (const auto& [id, conflict] : conflicts) {
+        auto* open = conflict.resolution ? nullptr : unsettled(state, id, conflict.key);
+        if (open) {
+            open->local = conflict.local;
+            open->remote = conflict.remote;
+            continue;
+        }
+        ModelConflict row{.lead = id, .key = conflict.key, .base = conflict.base, .local = conflict.local};
+        row.remote = conflict.remote;
+        row.rule = conflict.rule;
+        if (conflict.resolution) {
+            row.resolution = *conflict.resolution == sync::Side::local ? Resolution::local : Resolution::remote;
+            row.resolved_at = transaction_.now();
+        }
+        state.conflicts.emplace(state.next_conflict++, std::move(row));
+    }
+}
+
+void ModelLeads::update_conflicts(const std::vector<sync::ConflictUpdate>& updates) {
+    using Outcome = sync::ConflictUpdate::Outcome;
+    if (updates.empty()) return;
+    auto& state = transaction_.write();
+    for (const auto& update : updates) {
+        const auto found = state.conflicts.find(update.id);
+        if (found == state.conflicts.end()) continue;
+        auto& conflict = found->second;
+        conflict.local = update.local;
+        conflict.remote = update.remote;
+        if (update.outcome == Outcome::agreed && !conflict.resolution) conflict.resolution = Resolution::agreed;
+        conflict.resolved_at.reset();
+        if (update.outcome != Outcome::still_open) conflict.resolved_at = transaction_.now();
+    }
+}
+
+void ModelLeads::add_history(const std::vector<store::HistoryEntry>& entries) {
+    if (entries.empty()) return;
+    auto& history = transaction_.write().history;
+    for (const auto& entry : entries) history.push_back({entry, transaction_.now()});
+}
+
+// --- writes of ours ------------------------------------------------------------------------------------------------
+
+void ModelLeads::expect(const store::Writes& writes, std::chrono::milliseconds patience) {
+    if (writes.empty()) return;
+    auto& state = transaction_.write();
+    for (const auto& [id, values] : writes) {
+        const auto row = state.rows.find(id);
+        if (row != state.rows.end()
+            && (row->second.status == SyncStatus::pending || row->second.status == SyncStatus::held)) {
+            row->second.status = SyncStatus::verifying;
+            row->second.error.reset();
+        }
+        const auto base = state.bases.find(id);
+        if (base == state.bases.end()) continue;
+        if (!base->second.expected) base->second.expected.emplace();
+        for (const auto& [key, value] : values) (*base->second.expected)[key] = value;
+        base->second.expected_until = transaction_.now() + patience;
+    }
+}
+
+void ModelLeads::expect_no_more(const LeadId& id, const std::vector<sync::Key>& keys) {
+    if (keys.empty()) return;
+    auto& state = transaction_.write();
+    const auto base = state.bases.find(id);
+    if (base == state.bases.end() || !base->second.expected) return;
+    for (const auto& key : keys) base->second.expected->erase(key);
+    if (base->second.expected->empty()) base->second.expected.reset();
+}
+
+void ModelLeads::wrote(const std::vector<LeadId>& ids, Instant written_at) {
+    auto& state = transaction_.write();
+    for (const auto& id : ids)
+        if (const auto base = state.bases.find(id); base != state.bases.end()) base->second.written_at = written_at;
+}
+
+/// A page that was faster has made a row of its own for the new lead: it gives way to the one the lead was made of.
+void ModelLeads::forget_twin(const store::Creation& creation) {
+    auto& state = transaction_.write();
+    const auto twin = base_of(state, creation.instantly_id);
+    if (twin == state.bases.end() || twin->first == creation.id) return;
+    state.rows.erase(twin->first);
+    state.bases.erase(twin);
+}
+
+void ModelLeads::created(const std::vector<store::Creation>& creations, std::chrono::milliseconds patience,
+                         Instant written_at) {
+    if (creations.empty()) return;
+    auto& state = transaction_.write();
+    for (const auto& creation : creations) forget_twin(creation);
+    for (const auto& creation : creations) {
+        // A page that was faster and adopted the row has told what Instantly holds: that stands.
+        if (state.bases.contains(creation.id)) continue;
+        const auto row = state.rows.find(creation.id);
+        if (row != state.rows.end()) {
+            require_unique_row(state, creation.id, creation.instantly_id);
+            row->second.instantly_id = creation.instantly_id;
+            row->second.status = SyncStatus::verifying;
+            row->second.error.reset();
+        }
+        require_unique_base(state, creation.id, creation.instantly_id);
+        ModelBase base{.instantly_id = creation.instantly_id};
+        base.content = creation.base;
+        base.expected = creation.sent;
+        base.expected_until = transaction_.now() + patience;
+        base.written_at = written_at;
+        if (row == state.rows.end()) base.deleted_at = transaction_.now();
+        state.bases.emplace(creation.id, std::move(base));
+    }
+}
+
+void ModelLeads::set_status(const std::vector<LeadId>& ids, SyncStatus status, const Value& error) {
+    auto& state = transaction_.write();
+    for (const auto& id : ids) {
+        const auto row = state.rows.find(id);
+        if (row == state.rows.end()) continue;
+        row->second.status = status;
+        row->second.error = error;
+    }
+}
+
+void ModelLeads::note_creates(const std::map<LeadId, store::NotedCreate>& creates) {
+    transaction_.write().creates.insert(creates.begin(), creates.end());  // one that is noted already stays
+}
+
+std::map<LeadId, store::NotedCreate> ModelLeads::noted_creates(const std::vector<LeadId>& ids) {
+    const auto& creates = transaction_.read().creates;
+    std::map<LeadId, store::NotedCreate> noted;
+    for (const auto& id : ids)
+        if (const auto found = creates.find(id); found != creates.end()) noted.insert(*found);
+    return noted;
+}
+
+void ModelLeads::forget_creates(const std::vector<LeadId>& ids) {
+    auto& state = transaction_.write();
+    for (const auto& id : ids) state.creates.erase(id);
+}
+
+}  // namespace leadsync::simulation

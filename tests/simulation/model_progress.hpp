@@ -1,0 +1,31 @@
+#pragma once
+
+#include "connectors/store/progress.hpp"
+#include "tests/simulation/model_state.hpp"
+
+namespace leadsync::simulation {
+
+/// The workspace as a whole, of connectors/postgres/, as values.
+class ModelProgress final : public store::Progress {
+public:
+    explicit ModelProgress(ModelTransaction& transaction) : transaction_{transaction} {}
+
+    store::Checkpoint open_sweep() override;
+    void advance_sweep(const std::string& cursor, std::int64_t leads, std::int64_t changed) override;
+    void finish_sweep() override;
+    bool is_backfilled() override;
+    std::optional<std::chrono::milliseconds> fresh_ago() override;
+    void checked_new_leads() override;
+    void set_state(const std::string& state, const std::optional<std::string>& reason) override;
+    bool pin(const std::string& instantly_id, const std::string& instantly_name) override;
+    void set_lead_count(std::int64_t leads) override;
+    std::optional<std::int64_t> lead_count() override;
+    void report_requests(std::size_t last_minute) override;
+    void replace_catalog(store::Catalog catalog, const std::vector<store::CatalogRow>& rows) override;
+    std::int64_t prune_history(std::chrono::hours keep, std::int64_t limit) override;
+
+private:
+    ModelTransaction& transaction_;
+};
+
+}  // namespace leadsync::simulation

@@ -1,0 +1,272 @@
+#include "tests/simulation/model_queue.hpp"
+
+#include <algorithm>
+#include <stdexcept>
+
+namespace leadsync::simulation {
+namespace {
+
+using store::Claim;
+using store::HoldKind;
+using store::Work;
+using sync::LeadId;
+
+bool is_waiting(const ModelQueued& lead) { return !lead.dead_at && !lead.held_at; }
+
+bool is_leased(const ModelQueued& lead, Instant now) { return lead.lease_until && *lead.lease_until > now; }
+
+Work work_of(const ModelState& state, const LeadId& id) {
+    const auto base = state.bases.find(id);
+    if (base != state.bases.end()) return base->second.deleted_at ? Work::remove : Work::reconcile;
+    return state.rows.contains(id) ? Work::create : Work::nothing;
+}
+
+}  // namespace
+
+// --- claiming ------------------------------------------------------------------------------------------------------
+
+bool ModelQueue::is_claimable(const LeadId& id, bool creates_too) const {
+    const auto& state = transaction_.read();
+    return is_waiting(state.queue.at(id)) && (creates_too || work_of(state, id) != Work::create);
+}
+
+std::vector<LeadId> ModelQueue::due(int limit, bool creates_too) const {
+    const auto now = transaction_.now();
+    const auto& queue = transaction_.read().queue;
+    std::vector<LeadId> ids;
+    for (const auto& [id, lead] : queue)
+        if (is_claimable(id, creates_too) && lead.due_at <= now && !is_leased(lead, now)) ids.push_back(id);
+    std::ranges::stable_sort(ids, {}, [&](const LeadId& id) { return queue.at(id).due_at; });
+    if (ids.size() > static_cast<std::size_t>(limit)) ids.resize(static_cast<std::size_t>(limit));
+    std::ranges::sort(ids);
+    return ids;
+}
+
+std::vector<Claim> ModelQueue::claim(int limit, std::chrono::milliseconds lease, bool creates_too) {
+    std::vector<Claim> claims;
+    for (const auto& id : due(limit, creates_too)) claims.push_back(lease_one(id, lease));
+    return claims;
+}
+
+Claim ModelQueue::lease_one(const LeadId& id, std::chrono::milliseconds lease) {
+    auto& state = transaction_.write();
+    auto& lead = state.queue.at(id);
+    lead.lease_token = state.next_lease_token++;
+    lead.lease_until = transaction_.now() + lease;
+    Claim claim{.id = id, .work = work_of(state, id), .generation = lead.generation};
+    claim.lease_token = *lead.lease_token;
+    claim.attempts = lead.attempts;
+    claim.resends = lead.resends;
+    claim.approval = lead.decision;
+    claim.approval_of = lead.decided;
+    if (const auto base = state.bases.find(id); base != state.bases.end()) {
+        claim.instantly_id = base->second.instantly_id;
+        claim.expecting = base->second.expected && base->second.expected_until > transaction_.now();
+    }
+    if (const auto merge = state.merges.find(id); merge != state.merges.end()) {
+        claim.merge_into = merge->second.destination;
+        if (const auto& sent_at = merge->second.sent_at)
+            claim.merge_sent_ago = std::chrono::duration_cast<std::chrono::milliseconds>(transaction_.now() - *sent_at);
+        const auto into = state.bases.find(merge->second.destination);
+        if (into != state.bases.end() && !into->second.deleted_at && !into->second.gone_at)
+            claim.merge_destination = into->second.instantly_id;
+    }
+    return claim;
+}
+
+// --- giving back ---------------------------------------------------------------------------------------------------
+
+ModelQueue::Released ModelQueue::release(const Claim& claim) {
+    auto& queue = transaction_.write().queue;
+    const auto found = queue.find(claim.id);
+    if (found == queue.end() || found->second.lease_token != claim.lease_token) return {};
+    found->second.lease_token.reset();
+    found->second.lease_until.reset();
+    return {&found->second, found->second.generation == claim.generation};
+}
+
+void ModelQueue::complete(const std::vector<Claim>& claims) {
+    for (const auto& claim : claims) {
+        const auto [lead, unchanged] = release(claim);
+        if (!lead) continue;
+        if (unchanged)
+            transaction_.write().queue.erase(claim.id);
+        else
+            lead->attempts = 0;
+    }
+}
+
+void ModelQueue::defer(const std::vector<Claim>& claims, std::chrono::milliseconds delay) {
+    for (const auto& claim : claims) {
+        const auto [lead, unchanged] = release(claim);
+        if (lead) lead->due_at = unchanged ? transaction_.now() + delay : transaction_.now();
+    }
+}
+
+void ModelQueue::retry(const Claim& claim, std::chrono::milliseconds delay, const std::string& error) {
+    const auto [lead, unchanged] = release(claim);
+    if (!lead) return;
+    lead->last_error = error;
+    lead->attempts = unchanged ? lead->attempts + 1 : 0;
+    lead->due_at = unchanged ? transaction_.now() + delay : transaction_.now();
+}
+
+void ModelQueue::resent(const Claim& claim, std::chrono::milliseconds delay, const std::string& what) {
+    const auto [lead, unchanged] = release(claim);
+    if (!lead) return;
+    lead->last_error = what;
+    ++lead->resends;
+    lead->due_at = unchanged ? transaction_.now() + delay : transaction_.now();
+}
+
+bool ModelQueue::dead_letter(const Claim& claim, const std::string& reason) {
+    const auto [lead, unchanged] = release(claim);
+    if (!lead) return false;
+    lead->last_error = reason;
+    ++lead->attempts;
+    lead->dead_at.reset();
+    if (unchanged) lead->dead_at = transaction_.now();
+    return unchanged;
+}
+
+// --- queueing ------------------------------------------------------------------------------------------------------
+
+void ModelQueue::enqueue(const std::vector<LeadId>& ids) {
+    for (const auto& id : ids) {
+        auto& state = transaction_.write();
+        const auto queued = state.queue.find(id);
+        if (queued == state.queue.end() || !queued->second.dead_at) queue_up(state, id, transaction_.now());
+    }
+}
+
+void ModelQueue::look_again(const std::vector<LeadId>& ids, std::chrono::milliseconds delay) {
+    for (const auto& id : ids)
+        transaction_.write().queue.try_emplace(id, ModelQueued{.due_at = transaction_.now() + delay});
+}
+
+void ModelQueue::forget_dead(const std::vector<LeadId>& ids) {
+    for (const auto& id : ids) {
+        const auto& queue = transaction_.read().queue;
+        const auto queued = queue.find(id);
+        if (queued != queue.end() && queued->second.dead_at) transaction_.write().queue.erase(id);
+    }
+}
+
+void ModelQueue::release_all() {
+    for (auto& [id, lead] : transaction_.write().queue) {
+        if (!lead.lease_token) continue;
+        lead.lease_token.reset();
+        lead.lease_until.reset();
+    }
+}
+
+std::optional<std::chrono::milliseconds> ModelQueue::next_due(bool creates_too) {
+    std::optional<Instant> next;
+    for (const auto& [id, lead] : transaction_.read().queue) {
+        if (!is_claimable(id, creates_too)) continue;
+        const auto due = std::max(lead.due_at, lead.lease_until.value_or(lead.due_at));
+        if (!next || due < *next) next = due;
+    }
+    if (!next) return std::nullopt;
+    return std::max(std::chrono::ceil<std::chrono::milliseconds>(*next - transaction_.now()),
+                    std::chrono::milliseconds{0});
+}
+
+std::int64_t ModelQueue::pending() {
+    return std::ranges::count_if(transaction_.read().queue, [](const auto& lead) { return is_waiting(lead.second); });
+}
+
+// --- the guard -----------------------------------------------------------------------------------------------------
+
+std::vector<LeadId> ModelQueue::undecided(HoldKind kind) const {
+    const auto wanted = kind == HoldKind::create   ? Work::create
+                        : kind == HoldKind::change ? Work::reconcile
+                        : kind == HoldKind::remove ? Work::remove
+                                                   : throw std::out_of_range{"only local kinds have a backlog"};
+    const auto& state = transaction_.read();
+    std::vector<LeadId> ids;
+    for (const auto& [id, lead] : state.queue)
+        if (is_waiting(lead) && lead.edited_at && lead.decision == store::Approval::none
+            && !is_leased(lead, transaction_.now()) && work_of(state, id) == wanted)
+            ids.push_back(id);
+    return ids;
+}
+
+std::int64_t ModelQueue::backlog(HoldKind kind, std::int64_t limit) {
+    return std::min(static_cast<std::int64_t>(undecided(kind).size()), limit);
+}
+
+/// False: it waits for an operator's word already.
+bool ModelQueue::note_held(HoldKind kind, const LeadId& id, const std::string& why) {
+    if (!held(kind, {id}).empty()) return false;
+    auto& state = transaction_.write();
+    state.held.emplace(state.next_held++, ModelHeld{.lead = id, .kind = kind, .reason = why});
+    return true;
+}
+
+void ModelQueue::show_held(const LeadId& id, const std::string& why) {
+    auto& rows = transaction_.write().rows;
+    const auto row = rows.find(id);
+    if (row == rows.end()) return;
+    row->second.status = sync::SyncStatus::held;
+    row->second.error = why;
+}
+
+void ModelQueue::hold_backlog(HoldKind kind, const std::string& why) {
+    for (const auto& id : undecided(kind)) {
+        auto& lead = transaction_.write().queue.at(id);
+        lead.held_at = transaction_.now();
+        lead.lease_token.reset();
+        lead.lease_until.reset();
+        show_held(id, why);
+        note_held(kind, id, why);
+    }
+}
+
+void ModelQueue::hold(HoldKind kind, const std::vector<LeadId>& ids, const std::string& why) {
+    const std::set<LeadId> in_order{ids.begin(), ids.end()};
+    for (const auto& id : in_order)
+        if (note_held(kind, id, why)) show_held(id, why);
+}
+
+std::vector<LeadId> ModelQueue::held(HoldKind kind, const std::vector<LeadId>& ids) {
+    std::vector<LeadId> waiting;
+    for (const auto& [number, held] : transaction_.read().held)
+        if (held.kind == kind && held.decision == store::Approval::none && std::ranges::count(ids, held.lead))
+            waiting.push_back(held.lead);
+    return waiting;
+}
+
+// --- merges --------------------------------------------------------------------------------------------------------
+
+void ModelQueue::merge_leaves(const LeadId& source) {
+    auto& merges = transaction_.write().merges;
+    if (const auto merge = merges.find(source); merge != merges.end()) merge->second.sent_at = transaction_.now();
+}
+
+void ModelQueue::merge_ended(const LeadId& source, bool merged) {
+    auto& state = transaction_.write();
+    if (merged) {
+        const auto email_of = [&](const LeadId& id) {
+            const auto row = state.rows.find(id);
+            return row == state.rows.end() ? sync::Value{} : row->second.content[sync::Field::email];
+        };
+        if (const auto merge = state.merges.find(source); merge != state.merges.end()) {
+            const store::HistoryEntry told{.lead = source,
+                                           .before = email_of(source),
+                                           .after = email_of(merge->second.destination),
+                                           .side = sync::Side::local,
+                                           .rule = "merged",
+                                           .request = "POST /leads/merge"};
+            state.history.push_back({told, transaction_.now()});
+        }
+        state.bases.erase(source);
+        state.rows.erase(source);
+        std::erase_if(state.held, [&](const auto& held) {
+            return held.second.lead == source && held.second.decision == store::Approval::none;
+        });
+    }
+    state.merges.erase(source);
+}
+
+}  // namespace leadsync::simulation

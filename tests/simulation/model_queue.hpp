@@ -1,0 +1,49 @@
+#pragma once
+
+#include "connectors/store/queue.hpp"
+#include "tests/simulation/model_state.hpp"
+
+namespace leadsync::simulation {
+
+/// The queue of connectors/postgres/ as values.
+class ModelQueue final : public store::Queue {
+public:
+    explicit ModelQueue(ModelTransaction& transaction) : transaction_{transaction} {}
+
+    std::vector<store::Claim> claim(int limit, std::chrono::milliseconds lease, bool creates_too) override;
+    void complete(const std::vector<store::Claim>& claims) override;
+    void defer(const std::vector<store::Claim>& claims, std::chrono::milliseconds delay) override;
+    void retry(const store::Claim& claim, std::chrono::milliseconds delay, const std::string& error) override;
+    void resent(const store::Claim& claim, std::chrono::milliseconds delay, const std::string& what) override;
+    bool dead_letter(const store::Claim& claim, const std::string& reason) override;
+    void enqueue(const std::vector<sync::LeadId>& ids) override;
+    void look_again(const std::vector<sync::LeadId>& ids, std::chrono::milliseconds delay) override;
+    void forget_dead(const std::vector<sync::LeadId>& ids) override;
+    void release_all() override;
+    std::optional<std::chrono::milliseconds> next_due(bool creates_too) override;
+    std::int64_t pending() override;
+    std::int64_t backlog(store::HoldKind kind, std::int64_t limit) override;
+    void hold_backlog(store::HoldKind kind, const std::string& why) override;
+    void hold(store::HoldKind kind, const std::vector<sync::LeadId>& ids, const std::string& why) override;
+    std::vector<sync::LeadId> held(store::HoldKind kind, const std::vector<sync::LeadId>& ids) override;
+    void merge_leaves(const sync::LeadId& source) override;
+    void merge_ended(const sync::LeadId& source, bool merged) override;
+
+private:
+    [[nodiscard]] bool is_claimable(const sync::LeadId& id, bool creates_too) const;
+    [[nodiscard]] std::vector<sync::LeadId> due(int limit, bool creates_too) const;
+    [[nodiscard]] store::Claim lease_one(const sync::LeadId& id, std::chrono::milliseconds lease);
+    /// The queued lead, its lease ended, if it is the claim's still; and whether nobody edited it since.
+    struct Released {
+        ModelQueued* lead = nullptr;
+        bool unchanged = false;
+    };
+    Released release(const store::Claim& claim);
+    [[nodiscard]] std::vector<sync::LeadId> undecided(store::HoldKind kind) const;
+    bool note_held(store::HoldKind kind, const sync::LeadId& id, const std::string& why);
+    void show_held(const sync::LeadId& id, const std::string& why);
+
+    ModelTransaction& transaction_;
+};
+
+}  // namespace leadsync::simulation

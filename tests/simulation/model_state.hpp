@@ -1,0 +1,175 @@
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "connectors/store/leads.hpp"
+#include "connectors/store/progress.hpp"
+#include "connectors/store/queue.hpp"
+
+namespace leadsync::simulation {
+
+using sync::Instant;
+
+/// A row of `crm.leads`.
+struct ModelRow {
+    sync::InstantlyId instantly_id;  ///< empty: null
+    sync::Content content;
+    nlohmann::json extra = nlohmann::json::object();
+    sync::SyncStatus status = sync::SyncStatus::pending;
+    sync::Value error;
+    std::optional<Instant> synced_at;
+    std::optional<Instant> deleted_at;
+};
+
+/// A row of `sync.base`.
+struct ModelBase {
+    sync::InstantlyId instantly_id;
+    sync::Content content;
+    std::uint64_t content_hash = 0;
+    sync::Value remote_updated_at;
+    std::optional<std::map<sync::Key, sync::Value>> expected;
+    std::optional<Instant> expected_until;
+    std::optional<Instant> written_at;
+    std::optional<Instant> observed_at;
+    std::map<sync::Key, sync::Flip> flips;
+    std::optional<Instant> deleted_at;
+    std::optional<Instant> gone_at;
+};
+
+/// A row of `sync.queue`.
+struct ModelQueued {
+    std::int64_t generation = 1;
+    Instant due_at;
+    int attempts = 0;
+    int resends = 0;
+    std::optional<std::int64_t> lease_token;
+    std::optional<Instant> lease_until;
+    sync::Value last_error;
+    std::optional<Instant> dead_at;
+    std::optional<Instant> edited_at;
+    std::optional<Instant> held_at;
+    store::Approval decision = store::Approval::none;
+    std::optional<store::HoldKind> decided;
+};
+
+/// What `crm.conflicts.resolution` can say.
+enum class Resolution { local, remote, agreed };
+
+/// A row of `crm.conflicts`, without its id.
+struct ModelConflict {
+    sync::LeadId lead;
+    sync::Key key;
+    sync::Value base;
+    sync::Value local;
+    sync::Value remote;
+    sync::Rule rule = sync::Rule::local;
+    std::optional<Resolution> resolution;
+    std::optional<Instant> resolved_at;
+};
+
+/// A row of `crm.held`, without its id.
+struct ModelHeld {
+    sync::LeadId lead;
+    store::HoldKind kind = store::HoldKind::create;
+    std::string reason;
+    store::Approval decision = store::Approval::none;
+};
+
+/// A row of `crm.history`; they lie in the order in which they were written.
+struct ModelHistory {
+    store::HistoryEntry entry;
+    Instant at;
+};
+
+/// A row of `sync.absent`.
+struct ModelAbsent {
+    sync::InstantlyId instantly_id;
+    std::optional<Instant> confirmed_at;
+};
+
+/// A row of `sync.merges`, by its source.
+struct ModelMerge {
+    sync::LeadId destination;
+    std::optional<Instant> sent_at;
+};
+
+struct ModelSweep {
+    store::Checkpoint checkpoint;
+    Instant started_at;
+};
+
+/// The row of `crm.workspaces`.
+struct ModelWorkspace {
+    sync::Value instantly_id;
+    sync::Value instantly_name;
+    std::string state = "starting";
+    std::optional<std::string> reason;
+    std::optional<std::int64_t> leads_on_instantly;
+    std::optional<Instant> backfilled_at;
+    std::optional<Instant> sweep_completed_at;
+    std::optional<Instant> fresh_as_of;
+    std::optional<Instant> new_leads_checked_at;
+    std::size_t requests_last_minute = 0;
+};
+
+/// All tables of one workspace, as values.
+struct ModelState {
+    std::map<sync::LeadId, ModelRow> rows;
+    std::map<sync::LeadId, ModelBase> bases;
+    std::map<sync::LeadId, ModelQueued> queue;
+    std::map<std::int64_t, ModelConflict> conflicts;
+    std::map<std::int64_t, ModelHeld> held;
+    std::vector<ModelHistory> history;
+    std::map<sync::LeadId, ModelAbsent> absent;
+    std::map<sync::LeadId, store::NotedCreate> creates;
+    std::map<sync::LeadId, ModelMerge> merges;
+    std::optional<ModelSweep> sweep;
+    ModelWorkspace workspace;
+    std::map<store::Catalog, std::map<std::string, store::CatalogRow>> catalogs;
+    std::int64_t next_conflict = 1;
+    std::int64_t next_held = 1;
+    std::int64_t next_lease_token = 1;
+};
+
+/// The base of the lead that Instantly knows by this id; the end when there is none.
+template <class State>
+auto base_of(State& state, const sync::InstantlyId& id) {
+    auto base = state.bases.begin();
+    while (base != state.bases.end() && base->second.instantly_id != id) ++base;
+    return base;
+}
+
+/// Queues a lead, or raises its generation. Hands out the row, so that the caller sets what else it changes.
+ModelQueued& queue_up(ModelState& state, const sync::LeadId& id, Instant now);
+
+/// Forgets what waits for an operator's word on this lead.
+void forget_undecided(ModelState& state, const sync::LeadId& id);
+
+/// The state within one transaction. It is copied when it is first written to, so that it can be put back.
+class ModelTransaction {
+public:
+    ModelTransaction(ModelState& state, Instant now) : state_{state}, now_{now} {}
+
+    [[nodiscard]] const ModelState& read() const { return state_; }
+    ModelState& write() {
+        if (!before_) before_ = state_;
+        return state_;
+    }
+    void roll_back() {
+        if (before_) state_ = std::move(*before_);
+    }
+
+    /// The database's now(): the same throughout the transaction.
+    [[nodiscard]] Instant now() const { return now_; }
+
+private:
+    ModelState& state_;
+    Instant now_;
+    std::optional<ModelState> before_;
+};
+
+}  // namespace leadsync::simulation

@@ -1,0 +1,41 @@
+#pragma once
+
+#include <map>
+#include <optional>
+#include <set>
+#include <string>
+
+#include "sync/observe.hpp"
+#include "sync/rate_windows.hpp"
+
+namespace leadsync::simulation {
+
+/// What people last did to each key on each side, and what leadsync last wrote: what the end of a run is held
+/// against. Rows go by our id, leads by theirs.
+class UserEdits {
+public:
+    struct Edit {
+        sync::SteadyTime at;
+        sync::Value value;
+        bool back_to_base = false;  ///< what both sides had agreed on: no change any more, for whoever looks then
+    };
+    using Keys = std::map<std::pair<std::string, sync::Key>, Edit>;
+
+    Keys here;
+    Keys there;
+    Keys written;  ///< as Instantly received it
+
+    /// Something happened to a row or lead whose outcome for each key nobody can tell.
+    void exempt(const std::string& id) { exempt_.insert(id); }
+    [[nodiscard]] bool is_exempt(const std::string& id) const { return exempt_.contains(id); }
+
+    [[nodiscard]] static std::optional<Edit> find(const Keys& keys, const std::string& id, const sync::Key& key) {
+        const auto found = keys.find({id, key});
+        return found == keys.end() ? std::nullopt : std::optional{found->second};
+    }
+
+private:
+    std::set<std::string> exempt_;
+};
+
+}  // namespace leadsync::simulation
