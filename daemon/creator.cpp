@@ -132,6 +132,35 @@ asio::awaitable<void> Creator::resume(Row row) {
     });
 }
 
+/// Before creates leave: noted, anew for each target. A row that a page has tied to its lead meanwhile is not made
+/// again; from here on none can, for a note only lets leads in that are as young as itself.
+asio::awaitable<void> Creator::note(Rows& rows) {
+    std::map<sync::LeadId, store::NotedCreate> leaving;
+    std::vector<sync::LeadId> ids;
+    for (const auto& row : rows) {
+        ids.push_back(row.claim.id);
+        leaving.emplace(row.claim.id, noted_now(row.local));
+    }
+    Claims known;
+    co_await context_.store.run([&](Transaction& transaction) {
+        const auto unborn = transaction.leads.without_lead(ids);
+        known.clear();
+        std::vector<sync::LeadId> elsewhere;
+        for (const auto& row : rows) {
+            if (!unborn.contains(row.claim.id.text)) {
+                known.push_back(row.claim);
+                leaving.erase(row.claim.id);
+            } else if (row.noted && !present(row.local[Field::email])) {
+                elsewhere.push_back(row.claim.id);
+            }
+        }
+        transaction.leads.forget_creates(elsewhere);
+        transaction.leads.note_creates(leaving);
+        transaction.queue.defer(known, 0ms);
+    });
+    std::erase_if(rows, [&](const auto& row) { return !leaving.contains(row.claim.id); });
+}
+
 bool Creator::may_not_show_yet(const store::NotedCreate& create) const {
     return context_.clock.wall() - create.at < context_.timing.patience;
 }
@@ -153,14 +182,13 @@ asio::awaitable<void> Creator::add(Rows rows) {
     try {
         co_await adopt_existing(rows);
         if (rows.empty()) co_return;
+        co_await note(rows);
+        if (rows.empty()) co_return;
         std::vector<nlohmann::json> bodies;
-        std::map<sync::LeadId, store::NotedCreate> leaving;
         for (const auto& row : rows) {
             creations.push_back(instantly::creation_of(row.local));
             bodies.push_back(creations.back().body);
-            leaving.emplace(row.claim.id, noted_now(row.local));
         }
-        co_await context_.store.run([&](Transaction& transaction) { transaction.leads.note_creates(leaving); });
         answer = co_await context_.client.add_leads(campaign, list, std::move(bodies));
     } catch (const instantly::ApiError& error) {
         failure = error.failure();
@@ -275,12 +303,10 @@ asio::awaitable<void> Creator::post(Row row) {
             if (!found && looks > 1) co_await context_.clock.sleep_for(context_.timing.read_back);
         }
         if (!found) {
-            std::map<sync::LeadId, store::NotedCreate> leaving;
-            leaving.emplace(row.claim.id, noted_now(row.local));
-            co_await context_.store.run([&](Transaction& transaction) {
-                transaction.leads.forget_creates({row.claim.id});
-                transaction.leads.note_creates(leaving);
-            });
+            Rows leaving;
+            leaving.push_back(row);
+            co_await note(leaving);
+            if (leaving.empty()) co_return;
             sent = true;
             auto body = creation.body;
             const auto& list = row.local[Field::list_id];

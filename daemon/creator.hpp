@@ -28,6 +28,7 @@ private:
 
     boost::asio::awaitable<void> resume(Row row);
     boost::asio::awaitable<bool> is_made(const Row& row);
+    boost::asio::awaitable<void> note(Rows& rows);
     boost::asio::awaitable<void> add(Rows rows);
     boost::asio::awaitable<void> adopt_existing(Rows& rows);
     boost::asio::awaitable<void> settle_added(Rows rows, std::vector<instantly::Creation> creations,

@@ -40,7 +40,7 @@ public:
         std::vector<Observation> unknown;
         for (auto& observation : unique) {
             const auto found = held_.find(observation.lead.id.text);
-            if (found != held_.end() && found->second.tombstone && found->second.expecting)
+            if (found != held_.end() && found->second.tombstone && found->second.deletion_sent)
                 result_.still_there.push_back(found->second.id);
             if (found == held_.end())
                 unknown.push_back(std::move(observation));

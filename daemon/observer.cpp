@@ -32,13 +32,14 @@ std::vector<sync::InstantlyId> ids_of(const instantly::LeadPage& page) {
 }  // namespace
 
 Observer::Observer(instantly::Client& client, store::Store& store, Clock& clock, WorkspaceState& state,
-                   Persistence persistence, const WorkspaceConfig& config)
+                   Persistence persistence, const WorkspaceConfig& config, milliseconds patience)
     : client_{client},
       store_{store},
       clock_{clock},
       state_{state},
       persistence_{std::move(persistence)},
       workspace_{config.name},
+      patience_{patience},
       freshness_{config.freshness},
       guard_{config.guard},
       remote_deletes_{config.deletes.remote},
@@ -78,7 +79,7 @@ asio::awaitable<void> Observer::read_page() {
         auto result = observe(transaction, std::move(observations), options, clock_.wall());
         // A page with items that could not be read says nothing of what is missing in it.
         if (remote_deletes_ != sync::RemoteDeletes::ignore && page.unusable.empty())
-            transaction.leads.note_absent(before.cursor, page.next, ids, requested_at);
+            transaction.leads.note_absent(before.cursor, page.next, ids, requested_at - patience_);
         if (page.next)
             transaction.progress.advance_sweep(*page.next, count, static_cast<std::int64_t>(result.pulled));
         else

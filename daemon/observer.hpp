@@ -28,7 +28,7 @@ struct SweepProgress {
 class Observer {
 public:
     Observer(instantly::Client& client, store::Store& store, Clock& clock, WorkspaceState& state,
-             Persistence persistence, const WorkspaceConfig& config);
+             Persistence persistence, const WorkspaceConfig& config, std::chrono::milliseconds patience);
 
     /// The whole workspace in order of id, from the checkpoint where an earlier sweep was stopped. Page and
     /// checkpoint are one transaction.
@@ -63,6 +63,7 @@ private:
     WorkspaceState& state_;
     Persistence persistence_;
     std::string workspace_;
+    std::chrono::milliseconds patience_;  ///< how long a write may take to show: absence says nothing until then
     FreshnessConfig freshness_;
     sync::Guard guard_;
     sync::RemoteDeletes remote_deletes_;

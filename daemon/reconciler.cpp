@@ -100,7 +100,12 @@ asio::awaitable<Reconciler::LookUp> Reconciler::look_up(const Claims& claims) {
     }
     auto observations = observations_of(page, requested_at, context_.clock.wall());
     auto result = co_await context_.store.run([&](Transaction& transaction) {
-        return observe(transaction, std::move(observations), options, context_.clock.wall());
+        auto seen = observe(transaction, std::move(observations), options, context_.clock.wall());
+        std::vector<sync::LeadId> undone;
+        for (const auto& lead : seen.merged)
+            if (options.rejected.contains(lead.id)) undone.push_back(lead.id);
+        transaction.queue.rejected(undone);
+        return seen;
     });
     for (auto& lead : result.merged) {
         auto id = lead.id.text;

@@ -34,7 +34,7 @@ WorkspaceSync::WorkspaceSync(const Surroundings& surroundings, const WorkspaceCo
       state_{store_, config.name},
       persistence_{config.name, clock_,          surroundings.dice, state_, WorkspaceState::Side::reading,
                    pace_,       options.patience},
-      observer_{client_, store_, clock_, state_, persistence_, config},
+      observer_{client_, store_, clock_, state_, persistence_, config, options.timing.patience},
       pusher_{{.workspace = config.name,
                .client = client_,
                .store = store_,

@@ -183,13 +183,14 @@ private:
             report(Outcome::agreed);
             return {question.remote};
         }
-        if (open.resolution == Side::remote) {
+        const auto resolution = is_place(question.key) ? place_resolution() : open.resolution;
+        if (resolution == Side::remote) {
             report(Outcome::settled);
             result_.base.flips.erase(question.key);
             result_.changes.push_back({question.key, question.local, question.remote, "resolution"});
             return {question.remote, true};
         }
-        if (open.resolution == Side::local) {
+        if (resolution == Side::local) {
             report(Outcome::settled);
             result_.base.flips.erase(question.key);
             result_.to_push.push_back(question.key);
@@ -198,6 +199,15 @@ private:
         if (open.local != question.local || open.remote != question.remote) report(Outcome::still_open);
         result_.parked.push_back(question.key);
         return {plan.base};
+    }
+
+    /// A lead is in one place: a word on one of its columns is meant for both, and the campaign's counts first.
+    [[nodiscard]] std::optional<Side> place_resolution() const {
+        for (const auto field : place) {
+            const auto open = circumstances_.open.find(key_of(field));
+            if (open != circumstances_.open.end() && open->second.resolution) return open->second.resolution;
+        }
+        return std::nullopt;
     }
 
     [[nodiscard]] static bool keeps_value(const Question& question) {

@@ -52,6 +52,14 @@ std::optional<HoldKind> hold_kind_named(std::string_view both) {
     return std::nullopt;
 }
 
+void Queue::rejected(const std::vector<sync::LeadId>& ids) {
+    static const Statement statement{"rejected", R"sql(
+        UPDATE sync.queue SET decision = NULL, decided = NULL, edited_at = NULL
+        WHERE workspace = $1 AND lead_id = ANY ($2::uuid[]) AND decision = 'reject'
+    )sql"};
+    if (!ids.empty()) execute(transaction_, statement, workspace_, array_of(ids));
+}
+
 std::int64_t Queue::backlog(HoldKind kind, std::int64_t limit) {
     const auto statement = statement_for(kind, {"backlog_creates", "backlog_changes", "backlog_removals"},
                                          "SELECT count(*) FROM (" + undecided(kind) + " LIMIT $2) waiting");
@@ -77,8 +85,8 @@ void Queue::hold_backlog(HoldKind kind, const std::string& why) {
 }
 
 void Queue::hold(HoldKind kind, const std::vector<sync::LeadId>& ids, const std::string& why) {
-    // Parked in the queue too: a local edit made meanwhile would have the lead looked at, and with that let in what is
-    // held. One whose decision is on its way is not asked for again.
+    // Parked in the queue too: a local edit made meanwhile would have the lead looked at, and with that let in what
+    // is held. One whose decision is on its way is not asked for again.
     static const Statement statement{"hold", R"sql(
         WITH noted AS (
             INSERT INTO crm.held (workspace, lead_id, kind, side, reason)

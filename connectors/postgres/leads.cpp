@@ -11,7 +11,8 @@ using sync::LeadId;
 
 std::unordered_map<std::string, store::Held> Leads::look_up(const std::vector<InstantlyId>& ids) {
     static const Statement statement{"look_up", R"sql(
-        SELECT instantly_id, content_hash, lead_id, expected IS NOT NULL, deleted_at IS NOT NULL, gone_at IS NOT NULL
+        SELECT instantly_id, content_hash, lead_id, expected IS NOT NULL, deleted_at IS NOT NULL, gone_at IS NOT NULL,
+               coalesce(expected ? '', false)
         FROM sync.base WHERE workspace = $1 AND instantly_id = ANY ($2::uuid[])
     )sql"};
     std::unordered_map<std::string, store::Held> held;
@@ -21,7 +22,8 @@ std::unordered_map<std::string, store::Held> Leads::look_up(const std::vector<In
                                                  {row[2].c_str()},
                                                  row[3].as<bool>(),
                                                  row[4].as<bool>(),
-                                                 row[5].as<bool>()});
+                                                 row[5].as<bool>(),
+                                                 row[6].as<bool>()});
     return held;
 }
 
@@ -95,6 +97,17 @@ std::unordered_map<std::string, store::LocalRow> Leads::adoptable(const std::vec
 
 std::vector<store::LocalRow> Leads::rows(const std::vector<LeadId>& ids) {
     return load_rows(transaction_, workspace_, ids);
+}
+
+std::unordered_set<std::string> Leads::without_lead(const std::vector<LeadId>& ids) {
+    static const Statement statement{"without_lead", R"sql(
+        SELECT id FROM crm.leads WHERE workspace = $1 AND id = ANY ($2::uuid[]) AND instantly_id IS NULL
+        ORDER BY id FOR NO KEY UPDATE
+    )sql"};
+    std::unordered_set<std::string> found;
+    if (ids.empty()) return found;
+    for (const auto& row : execute(transaction_, statement, workspace_, array_of(ids))) found.insert(row[0].c_str());
+    return found;
 }
 
 std::vector<LeadId> Leads::with_emails(const std::vector<std::string>& emails) {

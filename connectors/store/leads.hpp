@@ -20,6 +20,7 @@ struct Held {
     bool expecting = false;  ///< a write of ours is out
     bool tombstone = false;  ///< the row was deleted here: the lead is not brought back by a page that shows it
     bool gone = false;       ///< was taken for deleted on Instantly
+    bool deletion_sent = false;  ///< a DELETE of ours was accepted
 };
 
 /// By what a local row without a lead is told to be a remote lead (DESIGN §4, Identity).
@@ -99,6 +100,9 @@ public:
     virtual std::unordered_map<std::string, LocalRow> adoptable(const std::vector<Identity>& leads) = 0;
 
     virtual std::vector<LocalRow> rows(const std::vector<sync::LeadId>& ids) = 0;
+
+    /// Which of these rows are still without a lead; locked.
+    virtual std::unordered_set<std::string> without_lead(const std::vector<sync::LeadId>& ids) = 0;
 
     /// Rows of every lead with one of these emails that Instantly has.
     virtual std::vector<sync::LeadId> with_emails(const std::vector<std::string>& emails) = 0;

@@ -85,6 +85,9 @@ public:
     /// Leads that are neither finished nor given up on nor held.
     virtual std::int64_t pending() = 0;
 
+    /// The rejections of these leads are carried out: not a second time.
+    virtual void rejected(const std::vector<sync::LeadId>& ids) = 0;
+
     /// How many local creates, changes or removals wait that no operator has approved; counts up to `limit`.
     virtual std::int64_t backlog(HoldKind kind, std::int64_t limit) = 0;
     /// Holds all of them in `crm.held` until an operator decides.

@@ -493,7 +493,7 @@ TEST_P(LeadsContract, RemembersTheFirstCreateThatLeftUntilItIsForgotten) {
     EXPECT_EQ(noted(), (Noted{{lead_id(2), to_list}}));
 }
 
-TEST_P(LeadsContract, AdoptsWhereANotedCreateWent) {
+TEST_P(LeadsContract, AdoptsWhatANotedCreateHasMadeWhereverItIs) {
     const auto id = new_row("ada@acme.io");
     const store::NotedCreate to_campaign{an_instant, campaign_id, std::nullopt};
     store_->run([&](Transaction& transaction) { transaction.leads.note_creates({{id, to_campaign}}); });
@@ -501,10 +501,33 @@ TEST_P(LeadsContract, AdoptsWhereANotedCreateWent) {
         row[Field::campaign].reset();
         row[Field::list_id] = list_id;
     });
-    EXPECT_EQ(adoptable({identity(1, "ada@acme.io", campaign_id)}),
-              (std::map<std::string, LeadId>{{instantly_id(1).text, id}}));
+    auto made = identity(1, "ada@acme.io", {});  // and moved away since
+    made.created = "2026-01-02T03:04:06.000Z";
+    EXPECT_EQ(adoptable({made}), (std::map<std::string, LeadId>{{instantly_id(1).text, id}}));
+    made.created = "2026-01-02T03:00:00.000Z";
+    EXPECT_TRUE(adoptable({made}).empty()) << "it was there before";
     EXPECT_EQ(adoptable({identity(2, "ada@acme.io", {}, list_id)}).size(), 1) << "and where the row says";
     EXPECT_TRUE(adoptable({identity(3, "grace@acme.io", campaign_id)}).empty());
+}
+
+TEST_P(LeadsContract, AdoptsALeadWithoutAnEmailByWhatANotedCreateHadSent) {
+    sync::Content content;
+    content[Field::first_name] = "Ada";
+    content[Field::list_id] = list_id;
+    const auto id = store_->insert(content);
+    const store::NotedCreate create{an_instant, std::nullopt, list_id, {{"first_name", "Ada"}}};
+    store_->run([&](Transaction& transaction) { transaction.leads.note_creates({{id, create}}); });
+    auto made = identity(1, "", {}, list_id);
+    made.email.reset();
+    made.created = "2026-01-02T03:04:06.000Z";
+    sync::Content shown;
+    shown[Field::first_name] = "Grace";
+    made.content = &shown;
+    EXPECT_TRUE(adoptable({made}).empty());
+    shown[Field::first_name] = "Ada";
+    EXPECT_EQ(adoptable({made}), (std::map<std::string, LeadId>{{instantly_id(1).text, id}}));
+    EXPECT_EQ(store_->run([&](Transaction& transaction) { return transaction.leads.without_lead({id, lead_id(9)}); }),
+              (std::unordered_set<std::string>{id.text}));
 }
 
 INSTANTIATE_TEST_SUITE_P(Stores, LeadsContract, candidates, name_of);

@@ -87,7 +87,7 @@ TEST_F(ConfigTest, NamesAndKeysAreEnough) {
     EXPECT_EQ(workspace.freshness.new_leads, 15s);
     EXPECT_EQ(workspace.freshness.rest, 1h);
     EXPECT_EQ(workspace.conflicts.of(sync::Field::phone), sync::Rule::local);
-    EXPECT_EQ(workspace.local_deletes, sync::LocalDeletes::ignore);
+    EXPECT_EQ(workspace.deletes.local, sync::LocalDeletes::ignore);
 }
 
 TEST_F(ConfigTest, TakesEveryKey) {
@@ -119,7 +119,7 @@ workspaces:
     EXPECT_EQ(workspace.conflicts.of(sync::Field::website), sync::Rule::remote);
     EXPECT_EQ(workspace.conflicts.of(sync::Field::phone), sync::Rule::local);
     EXPECT_EQ(workspace.conflicts.of_custom_variables(), sync::Rule::local);
-    EXPECT_EQ(workspace.local_deletes, sync::LocalDeletes::push);
+    EXPECT_EQ(workspace.deletes.local, sync::LocalDeletes::push);
 }
 
 TEST_F(ConfigTest, TakesSecretsFromTheEnvironment) {

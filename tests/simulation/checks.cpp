@@ -1,7 +1,9 @@
 #include <algorithm>
 #include <set>
 
+#include <fmt/chrono.h>
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
 #include "connectors/instantly/codec.hpp"
 #include "tests/simulation/simulated_world.hpp"
@@ -76,6 +78,14 @@ std::optional<sync::RemoteLead> SimulatedWorld::truth(const std::string& instant
 void SimulatedWorld::check(Outcome& outcome) {
     for (const auto& violation : store_->violations())
         outcome.broken.push_back("PostgreSQL would have refused: " + violation);
+    for (const auto& [entry, at] : store_->state().history)
+        tell(fmt::format("history {:%T} {} {}: {} -> {}, {} {} {}", std::chrono::floor<std::chrono::milliseconds>(at),
+                         entry.lead.text, entry.key, shown(entry.before), shown(entry.after),
+                         sync::name_of(entry.side), entry.rule, entry.request));
+    for (const auto& [id, conflict] : store_->state().conflicts)
+        tell(fmt::format("conflict {} {} {}: base {}, {} here, {} on Instantly, {}, {}", id, conflict.lead.text,
+                         conflict.key, shown(conflict.base), shown(conflict.local), shown(conflict.remote),
+                         sync::name_of(conflict.rule), conflict.resolved_at ? "settled" : "open"));
     check_quiet(outcome);
     check_agreement(outcome);
     check_edits(outcome);
@@ -149,6 +159,7 @@ void SimulatedWorld::check_agreement(Outcome& outcome) {
 /// DESIGN §2 (1): the last edit of each side stands, or was overruled by the other with a row in crm.conflicts.
 void SimulatedWorld::check_edits(Outcome& outcome) {
     const auto& state = store_->state();
+    const std::chrono::milliseconds read_lag{instantly_->workspace().switches.read_lag_ms};
     std::multimap<std::pair<std::string, sync::Key>, const ModelConflict*> contested;
     for (const auto& [id, conflict] : state.conflicts) {
         const bool place = conflict.key == "campaign" || conflict.key == "list_id";
@@ -167,15 +178,21 @@ void SimulatedWorld::check_edits(Outcome& outcome) {
             const auto there = UserEdits::find(edits_.there, there_id, key);
             auto written = UserEdits::find(edits_.written, there_id, key);
             // A server that replaces the map has all variables overwritten by a PATCH of one.
-            if (!written && sync::variable_of(key)) written = UserEdits::find(edits_.written, there_id, "custom_variables");
+            const auto map = UserEdits::find(edits_.written, there_id, "custom_variables");
+            if (map && sync::variable_of(key) && (!written || written->at < map->at)) written = map;
+            // The interest is set by email: two leads of one email in one campaign get it together.
+            const auto& email = row.content[Field::email];
+            if (key == "lt_interest_status" && email
+                && instantly_->workspace().leads.with_email(*email, sandbox::truth).size() > 1)
+                continue;
             const auto now = value_of(row.content, key);
             const bool unseen =
-                here && there && written && written->at >= there->at && written->at - there->at < unseen_window;
+                there && written && written->at >= there->at && written->at - there->at < unseen_window + read_lag;
             const auto conflicts = contested.equal_range({id.text, key});
             const bool told = std::any_of(conflicts.first, conflicts.second, [&](const auto& conflict) {
                 return key == "place" || same(now, conflict.second->local) || same(now, conflict.second->remote);
             });
-            if (told) continue;
+            if (told || (unseen && !here)) continue;
             const bool either = unseen || (here && here->back_to_base) || (there && there->back_to_base);
             const bool here_is_last = here && (!there || here->at > there->at);
             const auto& last = here_is_last ? here : there;
@@ -196,16 +213,17 @@ void SimulatedWorld::check_edits(Outcome& outcome) {
 /// DESIGN §2 (6): no create makes a second lead.
 void SimulatedWorld::check_no_twins(Outcome& outcome) {
     if (lists_lie_) return;
-    std::map<std::string, int> seen;
+    std::map<std::string, std::vector<std::string>> seen;
     for (const auto& id : instantly_->lead_ids()) {
         const auto lead = truth(id);
         const auto email = lower(lead->content[Field::email].value_or(""));
-        if (email.starts_with("new")) ++seen[email];
+        if (email.starts_with("new") && !made_on_both_sides_.contains(email)) seen[email].push_back(id);
         const auto name = lead->content[Field::first_name].value_or("");
-        if (email.empty() && name.starts_with("Nobody")) ++seen[name];
+        if (email.empty() && name.starts_with("Nobody")) seen[name].push_back(id);
     }
-    for (const auto& [name, count] : seen)
-        if (count > 1) outcome.broken.push_back(fmt::format("{} leads were made of one: {}", count, name));
+    for (const auto& [name, ids] : seen)
+        if (ids.size() > 1)
+            outcome.broken.push_back(fmt::format("{} leads were made of one, {}: {}", ids.size(), name, fmt::join(ids, ", ")));
 }
 
 }  // namespace leadsync::simulation

@@ -68,7 +68,8 @@ std::unordered_map<std::string, store::Held> ModelLeads::look_up(const std::vect
         if (found == state.bases.end()) continue;
         const auto& [id, base] = *found;
         held.emplace(instantly_id.text, store::Held{base.content_hash, id, base.expected.has_value(),
-                                                    base.deleted_at.has_value(), base.gone_at.has_value()});
+                                                    base.deleted_at.has_value(), base.gone_at.has_value(),
+                                                    base.expected && base.expected->contains("")});
     }
     return held;
 }
@@ -146,6 +147,15 @@ std::vector<store::LocalRow> ModelLeads::rows(const std::vector<LeadId>& ids) {
     for (const auto& id : sorted(ids))
         if (const auto row = state.rows.find(id); row != state.rows.end())
             found.push_back({id, readable(row->second.content)});
+    return found;
+}
+
+std::unordered_set<std::string> ModelLeads::without_lead(const std::vector<LeadId>& ids) {
+    const auto& rows = transaction_.read().rows;
+    std::unordered_set<std::string> found;
+    for (const auto& id : ids)
+        if (const auto row = rows.find(id); row != rows.end() && row->second.instantly_id.text.empty())
+            found.insert(id.text);
     return found;
 }
 

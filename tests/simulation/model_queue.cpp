@@ -192,6 +192,17 @@ std::vector<LeadId> ModelQueue::undecided(HoldKind kind) const {
     return ids;
 }
 
+void ModelQueue::rejected(const std::vector<LeadId>& ids) {
+    auto& state = transaction_.write();
+    for (const auto& id : ids) {
+        const auto queued = state.queue.find(id);
+        if (queued == state.queue.end() || queued->second.decision != store::Approval::rejected) continue;
+        queued->second.decision = store::Approval::none;
+        queued->second.decided.reset();
+        queued->second.edited_at.reset();
+    }
+}
+
 std::int64_t ModelQueue::backlog(HoldKind kind, std::int64_t limit) {
     return std::min(static_cast<std::int64_t>(undecided(kind).size()), limit);
 }

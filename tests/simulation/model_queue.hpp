@@ -22,6 +22,7 @@ public:
     void release_all() override;
     std::optional<std::chrono::milliseconds> next_due(bool creates_too) override;
     std::int64_t pending() override;
+    void rejected(const std::vector<sync::LeadId>& ids) override;
     std::int64_t backlog(store::HoldKind kind, std::int64_t limit) override;
     void hold_backlog(store::HoldKind kind, const std::string& why) override;
     void hold(store::HoldKind kind, const std::vector<sync::LeadId>& ids, const std::string& why) override;

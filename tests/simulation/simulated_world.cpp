@@ -112,8 +112,10 @@ void SimulatedWorld::draw_faults() {
                                            "cdn",    "empty", "ignored", "hang"};
     for (std::uint64_t i = 0; i <= random(3); ++i) {
         Json fault{{"kind", one_of(kinds)}, {"probability", 0.05 + 0.05 * static_cast<double>(random(8))}};
-        if (chance(0.2) && fault["kind"] == "status") fault["acted"] = true;
-        if (chance(0.3) && fault["kind"] == "status") fault["status"] = chance(0.5) ? 429 : 409;
+        if (chance(0.2) && fault["kind"] == "status")
+            fault["acted"] = true;  // a gateway that gave up on a server which did not
+        else if (chance(0.3) && fault["kind"] == "status")
+            fault["status"] = chance(0.5) ? 429 : 409;
         workspace.faults.add(sandbox::fault_from(fault));
     }
     auto& switches = workspace.switches;
@@ -370,6 +372,7 @@ void SimulatedWorld::local_insert() {
     const auto id = store_->insert(content);
     note_here(id, "first_name", content[Field::first_name]);
     if (content[Field::phone]) note_here(id, "phone", content[Field::phone]);
+    if (!content.custom_variables.empty()) note_here(id, "custom_variables.tier", "gold");
     if (content[Field::lt_interest_status]) note_here(id, "lt_interest_status", content[Field::lt_interest_status]);
     tell(fmt::format("local: insert {} {}", id.text, content[Field::email].value_or("(no email)")));
     if (draw == 9 && chance(0.5)) {  // set where it goes a little later
@@ -382,6 +385,7 @@ void SimulatedWorld::local_insert() {
         if (chance(0.5)) there["phone"] = "2";
         const auto added = instantly_->add(there);
         edits_.exempt(added);
+        made_on_both_sides_.insert(*content[Field::email]);
         tell(fmt::format("remote: add {} {}", added, there.dump()));
     }
 }

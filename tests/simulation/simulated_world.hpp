@@ -106,6 +106,7 @@ private:
     Outcome outcome_;
     std::size_t writes_at_quiet_end_ = 0;
     std::uint64_t new_emails_ = 0;
+    std::set<std::string> made_on_both_sides_;  ///< emails; moved apart before they met, they stay two leads
 };
 
 }  // namespace leadsync::simulation

@@ -1,0 +1,1 @@
+// Compiled so that the header before it is, once for all tests.
