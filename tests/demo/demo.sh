@@ -67,6 +67,7 @@ workspaces:
     api_key: \${DEMO_API_KEY}
     base_url: http://127.0.0.1:$port
     freshness: { new: 1s, rest: 15s }
+    conflicts: { phone: manual }
 YAML
 leadsync() { "$build/daemon/leadsync" -c "$folder/leadsync.yaml" "$@"; }
 
@@ -97,7 +98,7 @@ http() {
 instantly_shows() { [ "$(http GET "/control/leads/$1" | field "$2")" = "$3" ]; }
 sql_shows() { [ "$(value "SELECT $2 FROM crm.leads WHERE instantly_id = '$1'")" = "$3" ]; }
 
-mapfile -t ids < <(value "SELECT instantly_id FROM crm.leads WHERE campaign IS NOT NULL AND email IS NOT NULL ORDER BY instantly_id LIMIT 4")
+mapfile -t ids < <(value "SELECT instantly_id FROM crm.leads WHERE campaign IS NOT NULL AND email IS NOT NULL ORDER BY instantly_id LIMIT 5")
 changes=0
 now_ms() { date +%s%3N; }
 took() { echo "   … after $(($(now_ms) - $1)) ms"; }
@@ -147,12 +148,40 @@ took "$start"
 sql -c "SELECT email, instantly_id, sync_status FROM crm.leads WHERE email = 'ada@lovelace.example'"
 changes=$((changes + 1))
 
-say "9  leadsync status"
+say "9  Both sides edit the same phone number, under the rule manual: a person decides"
+# Instantly is edited while the edit in SQL is not committed yet: leadsync sees neither before the other.
+coproc editor { sql -A -t; }
+echo "BEGIN; UPDATE crm.leads SET phone = '+1 555 0100' WHERE instantly_id = '${ids[4]}'; SELECT 'edited';" >&"${editor[1]}"
+read -r -t 30 -u "${editor[0]}" || fail "the edit in SQL was not answered"
+http PATCH "/control/leads/${ids[4]}" '{"phone":"+1 555 0199"}' >/dev/null
+editor_process=$editor_PID
+echo "COMMIT;" >&"${editor[1]}"
+exec {editor[1]}>&-
+wait "$editor_process" || fail "the edit in SQL was refused"
+echo "phone set in SQL to +1 555 0100, and in Instantly to +1 555 0199"
+in_conflict() { [ "$(value "SELECT count(*) FROM crm.conflicts WHERE resolution IS NULL")" = 1 ]; }
+until_true 60 "the conflict" in_conflict
+leadsync conflicts list
+instantly_shows "${ids[4]}" phone "+1 555 0199" || fail "Instantly's phone number was overwritten"
+sql_shows "${ids[4]}" phone "+1 555 0100" || fail "the phone number in SQL was overwritten"
+echo "UPDATE crm.conflicts SET resolution = 'local' WHERE field = 'phone' AND resolution IS NULL"
+start=$(now_ms)
+sql -c "UPDATE crm.conflicts SET resolution = 'local' WHERE field = 'phone' AND resolution IS NULL"
+until_true 30 "the resolution" instantly_shows "${ids[4]}" phone "+1 555 0100"
+took "$start"
+echo "   Instantly: phone = $(http GET "/control/leads/${ids[4]}" | field phone)"
+changes=$((changes + 2))
+
 nothing_pending() { [ "$(value "SELECT count(*) FROM sync.queue")" = 0 ]; }
 until_true 60 "an empty queue" nothing_pending
+email=$(value "SELECT email FROM crm.leads WHERE instantly_id = '${ids[4]}'")
+say "10 leadsync why $email"
+leadsync why "$email"
+
+say "11 leadsync status"
 leadsync status || fail "status reports work that is left"
 
-say "10 Both sides compared, lead by lead, field by field"
+say "12 Both sides compared, lead by lead, field by field"
 if ! "$build/tests/support/leadsync-compare" --database "$database" --workspace acme --sandbox-port "$port"; then
     fail "the two sides differ"
 fi

@@ -187,7 +187,9 @@ std::vector<LeadId> ModelQueue::undecided(HoldKind kind) const {
     std::vector<LeadId> ids;
     for (const auto& [id, lead] : state.queue)
         if (is_waiting(lead) && lead.edited_at && lead.decision == store::Approval::none
-            && !is_leased(lead, transaction_.now()) && work_of(state, id) == wanted)
+            && !is_leased(lead, transaction_.now()) && work_of(state, id) == wanted
+            // What has been sent, and is only waited for, is no edit that could still be held back.
+            && !(wanted == Work::reconcile && state.bases.at(id).expected))
             ids.push_back(id);
     return ids;
 }
@@ -236,8 +238,15 @@ void ModelQueue::hold_backlog(HoldKind kind, const std::string& why) {
 
 void ModelQueue::hold(HoldKind kind, const std::vector<LeadId>& ids, const std::string& why) {
     const std::set<LeadId> in_order{ids.begin(), ids.end()};
-    for (const auto& id : in_order)
-        if (note_held(kind, id, why)) show_held(id, why);
+    auto& state = transaction_.write();
+    for (const auto& id : in_order) {
+        const auto queued = state.queue.find(id);
+        const bool decided = queued != state.queue.end() && !queued->second.dead_at
+                             && queued->second.decision != store::Approval::none;
+        if (decided || !note_held(kind, id, why)) continue;
+        queue_up(state, id, transaction_.now()).held_at = transaction_.now();
+        show_held(id, why);
+    }
 }
 
 std::vector<LeadId> ModelQueue::held(HoldKind kind, const std::vector<LeadId>& ids) {
