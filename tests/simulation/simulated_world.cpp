@@ -244,7 +244,10 @@ void SimulatedWorld::quiet() {
                 store_->resolve(id, chance(0.5) ? sync::Side::local : sync::Side::remote);
         const auto held = store_->state().held;
         for (const auto& [id, waiting] : held)
-            if (waiting.decision == store::Approval::none) store_->decide(id, true);
+            if (waiting.decision == store::Approval::none) {
+                tell(fmt::format("operator: held {} {} {} approved", id, waiting.lead.text, waiting.reason));
+                store_->decide(id, true);
+            }
         if (engine_) engine_->sync.wake();
         run_until(time_.now() + 4min);
     }
