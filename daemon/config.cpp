@@ -125,8 +125,8 @@ void read_limit(const ConfigSection& section, std::string_view key, sync::GuardL
     const bool whole = percent || (number == std::floor(number) && number <= leads_max);
     if (*text == "off")
         limit = {};
-    else if (error != std::errc{} || stop != end || digits.empty() || number < 0 || (percent && number > 100)
-             || !whole)
+    else if (error != std::errc{} || stop != end || digits.empty() || !std::isfinite(number) || number < 0
+             || (percent && number > 100) || !whole)
         section.problem(key,
                         "must be a part of the workspace's leads such as 5%, a number of leads such as 1000, or off");
     else if (percent)

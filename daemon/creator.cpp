@@ -86,8 +86,8 @@ asio::awaitable<void> Creator::create(Claims claims) {
     for (auto& row : to_post) co_await post(std::move(row));
 }
 
-/// A create has left, and its outcome is not known. If it was made it is adopted, wherever it is by now; made again, it
-/// would be two, and the person mailed twice. In the same target a repetition is safe, so that one look will do;
+/// A create has left, and its outcome is not known. If it was made it is adopted, wherever it is by now; made again,
+/// it would be two, and the person mailed twice. In the same target a repetition is safe, so that one look will do;
 /// elsewhere nothing is concluded before reads can't lag any more, nor from a single answer.
 asio::awaitable<bool> Creator::is_made(const Row& row) {
     const bool safe_to_repeat = goes_to(row.local, *row.noted);
@@ -286,7 +286,8 @@ asio::awaitable<void> Creator::adopt_existing(Rows& rows) {
 
 // --- leads without one: POST /leads --------------------------------------------------------------------------------
 
-/// One that may have been carried out is looked for, once a read can't lag behind it any more, before it is sent again.
+/// One that may have been carried out is looked for, once a read can't lag behind it any more, before it is sent
+/// again.
 asio::awaitable<void> Creator::post(Row row) {
     Claims alone(1, row.claim);
     if (row.noted && may_not_show_yet(*row.noted))
@@ -338,7 +339,8 @@ asio::awaitable<void> Creator::tie(Row row, instantly::Creation creation, sync::
     });
 }
 
-/// Reads the leads that the noted create's list has got since then; the merge adopts the one that shows what was sent.
+/// Reads the leads that the noted create's list has got since then; the merge adopts the one that shows what was
+/// sent.
 asio::awaitable<bool> Creator::find_posted(const Row& row) {
     const auto first = sync::first_id_at(row.noted->at - store::NotedCreate::clock_slack);
     instantly::LeadQuery query{.list = id_or_nothing<sync::ListId>(row.noted->list)};

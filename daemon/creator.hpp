@@ -10,8 +10,8 @@
 namespace leadsync::daemon {
 
 /// Rows that Instantly has no lead for. What is there already, by email and target, is adopted; the rest goes through
-/// `/leads/add`, which is safe to repeat in the same target, and leads without an email through `POST /leads`, which is
-/// not. So every create is noted before it leaves, and one whose outcome is not known is looked for where it went.
+/// `/leads/add`, which is safe to repeat in the same target, and leads without an email through `POST /leads`, which
+/// is not. So every create is noted before it leaves, and one whose outcome is not known is looked for where it went.
 class Creator {
 public:
     Creator(PushContext& context, Verdicts& verdicts) : context_{context}, verdicts_{verdicts} {}

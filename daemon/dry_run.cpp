@@ -192,7 +192,8 @@ private:
                 take_in(transaction, preview, std::move(observations));
                 // A page with items that could not be read says nothing of what is missing in it.
                 if (config_.deletes.remote == sync::RemoteDeletes::ignore || !page.unusable.empty()) return;
-                std::ranges::move(preview.absent(after, page.next, ids, requested_at - PusherTiming{}.patience), std::back_inserter(absent_));
+                std::ranges::move(preview.absent(after, page.next, ids, requested_at - PusherTiming{}.patience),
+                                  std::back_inserter(absent_));
             });
             after = page.next;
         } while (after);

@@ -174,8 +174,8 @@ private:
         std::vector<store::Identity> identities;
         for (const auto& observation : unknown) {
             const auto& content = observation.lead.content;
-            identities.push_back(
-                {observation.lead.id, content[Field::email], content[Field::campaign], content[Field::list_id], content[Field::timestamp_created], &content});
+            identities.push_back({observation.lead.id, content[Field::email], content[Field::campaign],
+                                  content[Field::list_id], content[Field::timestamp_created], &content});
         }
         const auto rows = transaction_.leads.adoptable(identities);
         const bool tells_new = transaction_.progress.is_backfilled();

@@ -47,9 +47,9 @@ struct ObserveResult {
     std::size_t held = 0;       ///< leads whose remote edits wait for an operator
     std::size_t conflicts = 0;
     std::vector<sync::LeadId> still_there;  ///< deleted here and on Instantly, yet shown: to be deleted again
-    std::vector<sync::LeadId> busy;        ///< locked by somebody else, not taken in: to be looked at again
-    std::vector<MergedLead> merged;        ///< every known or adopted lead that was merged
-    std::vector<sync::LeadRow> new_leads;  ///< of a dry run
+    std::vector<sync::LeadId> busy;         ///< locked by somebody else, not taken in: to be looked at again
+    std::vector<MergedLead> merged;         ///< every known or adopted lead that was merged
+    std::vector<sync::LeadRow> new_leads;   ///< of a dry run
 };
 
 /// Where every answer of Instantly meets the local rows (DESIGN §4): compares, merges, and writes rows, bases,

@@ -33,7 +33,8 @@ std::string quoted(const sync::Value& value) { return value ? "\"" + *value + "\
 std::string never_stored(const sync::MergeResult& result, int times) {
     std::vector<std::string> told;
     for (const auto& key : result.lost)
-        told.push_back(fmt::format("{} = {}, and Instantly still shows {}", key, quoted(sync::value_of(result.local, key)),
+        told.push_back(fmt::format("{} = {}, and Instantly still shows {}", key,
+                                   quoted(sync::value_of(result.local, key)),
                                    quoted(sync::value_of(result.remote, key))));
     return fmt::format("sent {} times: {}; edit the lead to have it sent again", times, joined(told));
 }

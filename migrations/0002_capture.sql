@@ -140,6 +140,7 @@ BEGIN
         WHERE b.workspace = o.workspace AND b.lead_id = o.id AND b.deleted_at IS NULL;
         DELETE FROM sync.merges m USING old_rows o
         WHERE m.workspace = o.workspace AND o.id IN (m.source_id, m.destination_id);
+        DELETE FROM sync.absent a USING old_rows o WHERE a.workspace = o.workspace AND a.lead_id = o.id;
         -- What was held of these leads is no longer theirs to wait for: the deletion is a new wish.
         DELETE FROM crm.held h USING old_rows o
         WHERE h.workspace = o.workspace AND h.lead_id = o.id AND h.decision IS NULL;

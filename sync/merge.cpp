@@ -71,8 +71,8 @@ private:
         return std::ranges::any_of(place, [&](Field field) { return base_.expected.contains(key_of(field)); });
     }
 
-    /// A move of ours is out, and the lead is neither where it was nor where the move takes it: somebody else has moved
-    /// it, and whether ours came to anything is of no interest any more.
+    /// A move of ours is out, and the lead is neither where it was nor where the move takes it: somebody else has
+    /// moved it, and whether ours came to anything is of no interest any more.
     [[nodiscard]] bool is_overtaken_place() const {
         return is_awaited_place() && changed_place(remote_.content) && std::ranges::none_of(place, [&](Field field) {
                    const auto out = base_.expected.find(key_of(field));
@@ -139,8 +139,8 @@ private:
         if (const auto out = base_.expected.find(key); out != base_.expected.end()) expected.emplace(out->second);
         if (place_overtaken_ && is_place(key)) expected.reset();
         auto plan = plan_key(question.base, question.local, question.remote, expected, base_.expectations_expired);
-        if (plan.write_lost && circumstances_.form_is_believed && expected
-            && agree(question.local, *expected) && same_but_for_form(question.remote, *expected)) {
+        if (plan.write_lost && circumstances_.form_is_believed && expected && agree(question.local, *expected)
+            && same_but_for_form(question.remote, *expected)) {
             plan.write_lost = false;
             plan.normalised = true;
             plan.base = *expected;

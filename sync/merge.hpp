@@ -122,8 +122,8 @@ struct Circumstances {
     Instant at;                              ///< when the answer was asked for
     std::optional<Instant> local_edited_at;  ///< the last local edit of the lead, on Instantly's clock
     std::map<Key, OpenConflict> open;
-    /// The writes that are out were sent so often that what still stands there is believed to be what the server makes
-    /// of them, where it differs in form only.
+    /// The writes that are out were sent so often that what still stands there is believed to be what the server
+    /// makes of them, where it differs in form only.
     bool form_is_believed = false;
 };
 

@@ -41,12 +41,12 @@ struct KnownLead {
     InstantlyId instantly_id;
     Content local;  ///< email, both-ways fields, custom variables
     Base base;
-    std::string remote_updated_at;      ///< canonical; empty when unknown
-    std::optional<Instant> written_at;  ///< end of our last completed write, by the daemon's clock
+    std::string remote_updated_at;       ///< canonical; empty when unknown
+    std::optional<Instant> written_at;   ///< end of our last completed write, by the daemon's clock
     std::optional<Instant> observed_at;  ///< when the answer that the base rests on was asked for, by that clock
-    std::optional<Instant> edited_at;   ///< the last local edit not yet dealt with, by the daemon's clock
-    std::map<Key, OpenConflict> open;   ///< conflicts that wait for a person, or have their word
-    bool form_is_believed = false;  ///< see Circumstances
+    std::optional<Instant> edited_at;    ///< the last local edit not yet dealt with, by the daemon's clock
+    std::map<Key, OpenConflict> open;    ///< conflicts that wait for a person, or have their word
+    bool form_is_believed = false;       ///< see Circumstances
     SyncStatus status = SyncStatus::synced;
     Value error;
 };
@@ -55,9 +55,9 @@ struct KnownLead {
 inline constexpr std::chrono::seconds read_lag_max{60};
 
 /// Whether the answer is older than what is known of the lead, so that it must not undo anything: asked for before
-/// our last completed write or before the answer that the base rests on, or with an older `timestamp_updated` than the
-/// base (DESIGN §4, Stale pages). That one counts no longer than reads can lag: a server whose clock went back, or that
-/// told a time it did not keep, would not be believed ever again.
+/// our last completed write or before the answer that the base rests on, or with an older `timestamp_updated` than
+/// the base (DESIGN §4, Stale pages). That one counts no longer than reads can lag: a server whose clock went back,
+/// or that told a time it did not keep, would not be believed ever again.
 bool is_stale(const Observation& observation, const KnownLead& known);
 
 /// The row of a lead that nothing stands for here: what Instantly holds.

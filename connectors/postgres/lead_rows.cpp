@@ -235,8 +235,8 @@ std::vector<KnownLead> load_leads(pqxx::work& transaction, const std::string& wo
         WHERE b.workspace = $1 AND b.instantly_id = ANY ($2::uuid[]) AND b.deleted_at IS NULL
         ORDER BY b.lead_id)sql";
     static const Statement look{"load_leads", query};
-    // The base too: of a row that was written since the statement began, PostgreSQL reads again what it locks, and only
-    // that. A new row beside an old base would look like an edit.
+    // The base too: of a row that was written since the statement began, PostgreSQL reads again what it locks, and
+    // only that. A new row beside an old base would look like an edit.
     static const Statement lock_too{"load_and_lock_leads", query + " FOR NO KEY UPDATE OF l, b SKIP LOCKED"};
 
     std::vector<KnownLead> known;

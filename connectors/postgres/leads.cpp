@@ -74,13 +74,14 @@ std::unordered_map<std::string, store::LocalRow> Leads::adoptable(const std::vec
     std::vector<LeadId> wanted;
     std::unordered_map<std::string, const sync::Content*> contents;
     for (const auto& lead : leads) contents.emplace(lead.instantly_id.text, lead.content);
-    for (const auto& row : execute(transaction_, statement, workspace_, ids.finish(), emails.finish(),
-                                   campaigns.finish(), lists.finish(), created.finish(),
-                                   store::NotedCreate::clock_slack.count())) {
+    for (const auto& row :
+         execute(transaction_, statement, workspace_, ids.finish(), emails.finish(), campaigns.finish(),
+                 lists.finish(), created.finish(), store::NotedCreate::clock_slack.count())) {
         if (row[2].as<bool>()) {
             const auto* content = contents.at(row[0].c_str());
-            const bool as_sent = content != nullptr && !row[3].is_null()
-                                 && sync::shows_all(*content, expectations_from_json(nlohmann::json::parse(row[3].c_str())));
+            const bool as_sent =
+                content != nullptr && !row[3].is_null()
+                && sync::shows_all(*content, expectations_from_json(nlohmann::json::parse(row[3].c_str())));
             if (!as_sent) continue;
         }
         if (lead_of_row.contains(row[1].c_str()) || !taken.insert(row[0].c_str()).second) continue;

@@ -22,6 +22,8 @@ void Queue::merge_ended(const sync::LeadId& source, bool merged) {
             LEFT JOIN crm.leads s ON s.workspace = m.workspace AND s.id = m.source_id
             LEFT JOIN crm.leads d ON d.workspace = m.workspace AND d.id = m.destination_id
             WHERE m.workspace = $1 AND m.source_id = $2::uuid
+        ), absent AS (
+            DELETE FROM sync.absent WHERE workspace = $1 AND lead_id = $2::uuid
         ), undecided AS (
             DELETE FROM crm.held WHERE workspace = $1 AND lead_id = $2::uuid AND decision IS NULL
         ), base AS (

@@ -17,9 +17,9 @@ namespace leadsync::store {
 struct Held {
     std::uint64_t content_hash = 0;
     sync::LeadId id;
-    bool expecting = false;  ///< a write of ours is out
-    bool tombstone = false;  ///< the row was deleted here: the lead is not brought back by a page that shows it
-    bool gone = false;       ///< was taken for deleted on Instantly
+    bool expecting = false;      ///< a write of ours is out
+    bool tombstone = false;      ///< the row was deleted here: the lead is not brought back by a page that shows it
+    bool gone = false;           ///< was taken for deleted on Instantly
     bool deletion_sent = false;  ///< a DELETE of ours was accepted
 };
 
@@ -94,9 +94,9 @@ public:
     /// Which of these have a row.
     virtual std::unordered_set<std::string> existing(const std::vector<sync::LeadId>& ids) = 0;
 
-    /// Rows without a lead, by the remote lead that they are: by email and by where the row says; or, where a create is
-    /// noted, by email and by having been made since then, wherever it is by now; without an email by what the create
-    /// had sent. Locked. A row at most once, a lead at most once.
+    /// Rows without a lead, by the remote lead that they are: by email and by where the row says; or, where a create
+    /// is noted, by email and by having been made since then, wherever it is by now; without an email by what the
+    /// create had sent. Locked. A row at most once, a lead at most once.
     virtual std::unordered_map<std::string, LocalRow> adoptable(const std::vector<Identity>& leads) = 0;
 
     virtual std::vector<LocalRow> rows(const std::vector<sync::LeadId>& ids) = 0;

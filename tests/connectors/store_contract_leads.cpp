@@ -526,7 +526,9 @@ TEST_P(LeadsContract, AdoptsALeadWithoutAnEmailByWhatANotedCreateHadSent) {
     EXPECT_TRUE(adoptable({made}).empty());
     shown[Field::first_name] = "Ada";
     EXPECT_EQ(adoptable({made}), (std::map<std::string, LeadId>{{instantly_id(1).text, id}}));
-    EXPECT_EQ(store_->run([&](Transaction& transaction) { return transaction.leads.without_lead({id, lead_id(9)}); }),
+    EXPECT_EQ(store_->run([&](Transaction& transaction) {
+        return transaction.leads.without_lead({id, lead_id(9)});
+    }),
               (std::unordered_set<std::string>{id.text}));
 }
 

@@ -223,7 +223,8 @@ void SimulatedWorld::check_no_twins(Outcome& outcome) {
     }
     for (const auto& [name, ids] : seen)
         if (ids.size() > 1)
-            outcome.broken.push_back(fmt::format("{} leads were made of one, {}: {}", ids.size(), name, fmt::join(ids, ", ")));
+            outcome.broken.push_back(
+                fmt::format("{} leads were made of one, {}: {}", ids.size(), name, fmt::join(ids, ", ")));
 }
 
 }  // namespace leadsync::simulation

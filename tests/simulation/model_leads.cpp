@@ -67,9 +67,9 @@ std::unordered_map<std::string, store::Held> ModelLeads::look_up(const std::vect
         const auto found = base_of(state, instantly_id);
         if (found == state.bases.end()) continue;
         const auto& [id, base] = *found;
-        held.emplace(instantly_id.text, store::Held{base.content_hash, id, base.expected.has_value(),
-                                                    base.deleted_at.has_value(), base.gone_at.has_value(),
-                                                    base.expected && base.expected->contains("")});
+        held.emplace(instantly_id.text,
+                     store::Held{base.content_hash, id, base.expected.has_value(), base.deleted_at.has_value(),
+                                 base.gone_at.has_value(), base.expected && base.expected->contains("")});
     }
     return held;
 }
@@ -128,12 +128,12 @@ std::unordered_map<std::string, store::LocalRow> ModelLeads::adoptable(const std
             const bool is_target = equal(content[Field::campaign], identity.campaign)
                                    || (!content[Field::campaign] && equal(content[Field::list_id], identity.list));
             const auto created = sync::instant_of(identity.created);
-            const bool was_made = noted != creates.end() && created
-                                  && *created >= noted->second.at - store::NotedCreate::clock_slack;
-            const bool same = identity.email ? same_email(content[Field::email], identity.email)
-                                             : noted != creates.end() && !content[Field::email]
-                                                   && identity.content != nullptr
-                                                   && sync::shows_all(*identity.content, noted->second.sent);
+            const bool was_made =
+                noted != creates.end() && created && *created >= noted->second.at - store::NotedCreate::clock_slack;
+            const bool same = identity.email
+                                  ? same_email(content[Field::email], identity.email)
+                                  : noted != creates.end() && !content[Field::email] && identity.content != nullptr
+                                        && sync::shows_all(*identity.content, noted->second.sent);
             return !found.contains(identity.instantly_id.text) && same && (is_target || was_made);
         });
         if (lead != leads.end()) found.emplace(lead->instantly_id.text, store::LocalRow{id, readable(content)});

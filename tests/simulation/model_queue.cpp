@@ -66,7 +66,8 @@ Claim ModelQueue::lease_one(const LeadId& id, std::chrono::milliseconds lease) {
     if (const auto merge = state.merges.find(id); merge != state.merges.end()) {
         claim.merge_into = merge->second.destination;
         if (const auto& sent_at = merge->second.sent_at)
-            claim.merge_sent_ago = std::chrono::duration_cast<std::chrono::milliseconds>(transaction_.now() - *sent_at);
+            claim.merge_sent_ago =
+                std::chrono::duration_cast<std::chrono::milliseconds>(transaction_.now() - *sent_at);
         const auto into = state.bases.find(merge->second.destination);
         if (into != state.bases.end() && !into->second.deleted_at && !into->second.gone_at)
             claim.merge_destination = into->second.instantly_id;
@@ -187,7 +188,8 @@ std::vector<LeadId> ModelQueue::undecided(HoldKind kind) const {
     std::vector<LeadId> ids;
     for (const auto& [id, lead] : state.queue)
         if (is_waiting(lead) && lead.edited_at && lead.decision == store::Approval::none
-            && !is_leased(lead, transaction_.now()) && work_of(state, id) == wanted
+            && !is_leased(lead, transaction_.now())
+            && work_of(state, id) == wanted
             // What has been sent, and is only waited for, is no edit that could still be held back.
             && !(wanted == Work::reconcile && state.bases.at(id).expected))
             ids.push_back(id);
@@ -282,6 +284,7 @@ void ModelQueue::merge_ended(const LeadId& source, bool merged) {
         }
         state.bases.erase(source);
         state.rows.erase(source);
+        state.absent.erase(source);
         std::erase_if(state.held, [&](const auto& held) {
             return held.second.lead == source && held.second.decision == store::Approval::none;
         });

@@ -36,7 +36,8 @@ public:
 
     // --- a user's transactions (model_user.cpp); std::invalid_argument is what PostgreSQL refuses ---
 
-    /// INSERT INTO crm.leads: email, both-ways fields and custom variables; with the id of an earlier row, or a new one.
+    /// INSERT INTO crm.leads: email, both-ways fields and custom variables; with the id of an earlier row, or a new
+    /// one.
     sync::LeadId insert(const sync::Content& content, std::optional<sync::LeadId> given = std::nullopt);
     /// UPDATE crm.leads; nothing when the row is not there.
     void update(const sync::LeadId& id, const std::function<void(sync::Content&)>& edit);

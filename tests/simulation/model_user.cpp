@@ -113,6 +113,7 @@ void ModelStore::erase(const LeadId& id) {
         base->second.deleted_at = now;
     std::erase_if(state_.merges,
                   [&](const auto& merge) { return merge.first == id || merge.second.destination == id; });
+    state_.absent.erase(id);
     forget_undecided(state_, id);
     if (is_anywhere) capture(state_, id, now).held_at.reset();
 }
@@ -138,7 +139,8 @@ void ModelStore::decide(std::int64_t held, bool approve) {
     queued.dead_at.reset();
     const bool waits_for_more = std::ranges::any_of(state_.held, [&](const auto& other) {
         return other.second.lead == lead && other.second.decision == Approval::none
-               && other.second.kind != store::HoldKind::remote_change && other.second.kind != store::HoldKind::remote_deletion;
+               && other.second.kind != store::HoldKind::remote_change
+               && other.second.kind != store::HoldKind::remote_deletion;
     });
     if (!waits_for_more) queued.held_at.reset();
     queued.decision = decision;

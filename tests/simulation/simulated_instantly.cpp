@@ -107,8 +107,7 @@ void SimulatedInstantly::report_write(const Exchange& exchange) {
         const auto id = target.substr(target.rfind('/') + 1);
         for (const auto& [key, value] : body.items()) wrote(id, key, 0ms);
         const auto variables = body.value("custom_variables", Json::object());
-        for (const auto& [name, variable] : variables.items())
-            wrote(id, "custom_variables." + name, 0ms);
+        for (const auto& [name, variable] : variables.items()) wrote(id, "custom_variables." + name, 0ms);
     } else if (target.ends_with("/move")) {
         of_all("place", switches.job_delay_ms);
     } else if (target.ends_with("/bulk-assign")) {

@@ -1,8 +1,8 @@
 // What costs seconds in every test. Only for compile time: each file still includes what it uses.
 #pragma once
 
-#include "connectors/support/precompiled.hpp"
-
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <pqxx/pqxx>
+
+#include "connectors/support/precompiled.hpp"
