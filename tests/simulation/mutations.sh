@@ -33,5 +33,5 @@ without 'stale answers' sync/observe.cpp 'if (known.written_at && observation.re
 without 'generation' tests/simulation/model_queue.cpp 'return {&found->second, found->second.generation == claim.generation};' 'return {&found->second, true};'
 without 'create adoption' daemon/observation.cpp 'if (found == rows.end()) {' 'if (true || found == rows.end()) {'
 without 'normalising servers' sync/merge.cpp 'const bool arrived = as_sent || !agree(remote, base);' 'const bool arrived = as_sent;'
-without 'expected overlay' sync/merge.cpp 'if (!arrived && !expired) {' 'if (false) {'
+without 'expected overlay' sync/merge.cpp 'if (!arrived && !expired) {' 'if (!arrived && expired && !expired) {'
 exit $missed
