@@ -90,6 +90,7 @@ void SimulatedWorld::check(Outcome& outcome) {
     check_agreement(outcome);
     check_edits(outcome);
     check_no_twins(outcome);
+    check_no_arguing(outcome);
 }
 
 /// DESIGN §2 (3): after convergence only reads are sent, and nothing waits.
@@ -207,6 +208,27 @@ void SimulatedWorld::check_edits(Outcome& outcome) {
                 there ? shown(there->value) : "-",
                 there ? std::chrono::duration<double>(there->at.time_since_epoch()).count() - 3600 : 0.0));
         }
+    }
+}
+
+/// DESIGN §4: what the server has made of a write is believed, not sent again. (Where it looks as it did before the
+/// write, nobody can tell that it arrived.)
+void SimulatedWorld::check_no_arguing(Outcome& outcome) {
+    const auto& state = store_->state();
+    std::map<std::pair<std::string, sync::Key>, sync::Value> before_write;
+    for (const auto& [entry, at] : state.history) {
+        const std::pair name{entry.lead.text, entry.key};
+        if (entry.side == sync::Side::local && entry.rule == "edit") before_write[name] = entry.before;
+        const auto first = before_write.find(name);
+        const auto row = state.rows.find(entry.lead);
+        if (entry.rule != "sent again" || first == before_write.end() || row == state.rows.end()) continue;
+        const bool made_of_it = sync::same_but_for_form(entry.before, entry.after)
+                                && !sync::agree(entry.before, entry.after)
+                                && !sync::same_but_for_form(entry.before, first->second);
+        if (made_of_it && !edits_.there.contains({row->second.instantly_id.text, entry.key}))
+            outcome.broken.push_back(fmt::format(
+                "lead {} {}: {} was sent again although {} stood there, which was {} before", entry.lead.text,
+                entry.key, shown(entry.after), shown(entry.before), shown(first->second)));
     }
 }
 

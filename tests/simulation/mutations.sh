@@ -6,7 +6,10 @@ cd "$(dirname "${BASH_SOURCE[0]}")/../.."
 seeds=${1:-1000}
 copy=build/mutations
 mkdir -p "$copy"
-git ls-files -z | xargs -0 cp --parents --update -t "$copy"
+# What differs only: what an interrupted run left broken is put back, the rest is not built again.
+git ls-files | while IFS= read -r file; do
+    cmp -s "$file" "$copy/$file" || cp --parents "$file" "$copy"
+done
 cmake -S "$copy" -B "$copy/build" -G Ninja -DCMAKE_BUILD_TYPE=Release >"$copy/configure.log"
 
 build() { cmake --build "$copy/build" --target leadsync-simulate >"$copy/build.log" || { tail -n 20 "$copy/build.log"; exit 1; }; }
