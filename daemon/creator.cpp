@@ -132,8 +132,9 @@ asio::awaitable<void> Creator::resume(Row row) {
     });
 }
 
-/// Before creates leave: noted, anew for each target. A row that a page has tied to its lead meanwhile is not made
-/// again; from here on none can, for a note only lets leads in that are as young as itself.
+/// Before creates leave: noted. A row with an email keeps the note of its first attempt, for what that may have made
+/// is known by being as young as the note; one without is noted anew, for it is known by what was sent. A row that a
+/// page has tied to its lead meanwhile is not made again.
 asio::awaitable<void> Creator::note(Rows& rows) {
     std::map<sync::LeadId, store::NotedCreate> leaving;
     std::vector<sync::LeadId> ids;

@@ -36,7 +36,6 @@ using sync::Observation;
 constexpr int attempts_max = 5;
 constexpr int page_limit_max = 100;
 constexpr std::size_t look_up_max = 100;
-constexpr int lost_writes_max = 5;  // see Reconciler
 constexpr std::size_t asked_at_once = 8;
 constexpr double share_at_least = 0.05;  // of the rate, beside a daemon that uses it all
 
@@ -189,7 +188,7 @@ private:
             plan_.leads += static_cast<std::int64_t>(ids.size());
             auto observations = observations_of(page, requested_at, clock_.wall());
             co_await read([&](Transaction& transaction, Preview& preview) {
-                take_in(transaction, preview, std::move(observations));
+                take_in(transaction, std::move(observations));
                 // A page with items that could not be read says nothing of what is missing in it.
                 if (config_.deletes.remote == sync::RemoteDeletes::ignore || !page.unusable.empty()) return;
                 std::ranges::move(preview.absent(after, page.next, ids, requested_at - PusherTiming{}.patience),
@@ -299,16 +298,14 @@ private:
         };
         co_await for_each_of(batch, asked_at_once, ask);
         auto observations = observations_of(page, requested_at, clock_.wall());
-        co_await read([&](Transaction& transaction, Preview& preview) {
-            take_in(transaction, preview, std::move(observations));
-        });
+        co_await read([&](Transaction& transaction, Preview&) { take_in(transaction, std::move(observations)); });
         co_return gone;
     }
 
     // --- what meets ---
 
     /// Leads that the pusher would look up are merged even if nothing has changed on Instantly.
-    void take_in(Transaction& transaction, Preview& preview, std::vector<Observation> observations) {
+    void take_in(Transaction& transaction, std::vector<Observation> observations) {
         std::vector<InstantlyId> ids;
         for (const auto& observation : observations) ids.push_back(observation.lead.id);
         const auto known = transaction.leads.look_up(ids);
@@ -327,7 +324,7 @@ private:
                 const auto& claim = found->second->claim;
                 if (claim.approval == Approval::rejected && claim.approval_of)
                     looking.rejected.emplace(claim.id, *claim.approval_of);
-                if (claim.resends + 1 >= lost_writes_max) looking.form_is_believed.insert(claim.id);
+                if (claim.resends + 1 >= sync::lost_writes_max) looking.form_is_believed.insert(claim.id);
                 to_look_up_.erase(found);
                 queued.push_back(std::move(observation));
             } else {
@@ -343,7 +340,9 @@ private:
             tell_held(transaction, seen, observe(transaction, std::move(others), options, clock_.wall()));
         }
         take(std::move(seen));
-        adopt_or_add(transaction, preview, unknown);
+        options.changes_left.reset();
+        options.adopted = adopted_;
+        take(observe(transaction, std::move(unknown), options, clock_.wall()));
     }
 
     /// Leads whose remote edits the guard does not let in: those in `all` that are not in `seen`. What is held
@@ -370,7 +369,14 @@ private:
             if (!queue_.contains(id.text)) plan_removal({.id = id});
         for (const auto& row : seen.new_leads)
             sends_.add(Step::appear, {row.id.text, row.instantly_id.text, row.local[Field::email], {}, {}});
-        for (auto& lead : seen.merged) plan_lead(lead.id, lead.instantly_id, std::move(lead.result));
+        for (auto& lead : seen.merged) {
+            if (lead.adopted) {
+                adopted_.insert(lead.id.text);
+                sends_.add(Step::adopt,
+                           {lead.id.text, lead.instantly_id.text, lead.result.local[Field::email], {}, {}});
+            }
+            plan_lead(lead.id, lead.instantly_id, std::move(lead.result));
+        }
     }
 
     static PlannedLead named(const LeadId& id, const InstantlyId& instantly_id, const sync::MergeResult& result) {
@@ -395,7 +401,8 @@ private:
         }
         const auto queued = queue_.find(id.text);
         if (queued != queue_.end() && !is_due(queued->second)) return;
-        if (queued != queue_.end() && !result.lost.empty() && queued->second.claim.resends + 1 >= lost_writes_max) {
+        if (queued != queue_.end() && !result.lost.empty()
+            && queued->second.claim.resends + 1 >= sync::lost_writes_max) {
             auto given_up = planned;
             given_up.note = "sent often enough, and never stored: edit the lead to have it sent again";
             return sends_.add(Step::give_up, std::move(given_up));
@@ -408,39 +415,6 @@ private:
         merged.note = "into " + queued->second.claim.merge_into->text;
         sends_.count("POST /leads/merge");
         sends_.add(Step::merge, std::move(merged));
-    }
-
-    /// See Batch::adopt_or_add in observation.cpp.
-    void adopt_or_add(Transaction& transaction, Preview& preview, const std::vector<Observation>& unknown) {
-        std::vector<store::Identity> identities;
-        for (const auto& observation : unknown) {
-            const auto& content = observation.lead.content;
-            identities.push_back({.instantly_id = observation.lead.id,
-                                  .email = content[Field::email],
-                                  .campaign = content[Field::campaign],
-                                  .list = content[Field::list_id]});
-        }
-        const auto rows = preview.adoptable(identities);
-        for (const auto& observation : unknown) {
-            const auto& lead = observation.lead;
-            const auto found = rows.find(lead.id.text);
-            const bool is_new = found == rows.end() || !adopted_.insert(found->second.id.text).second;
-            if (is_new) {
-                sends_.add(Step::appear, {lead.id.text, lead.id.text, lead.content[Field::email], {}, {}});
-                continue;
-            }
-            const auto& row = found->second;
-            sync::KnownLead known{.id = row.id, .instantly_id = lead.id, .local = row.content};
-            known.status = sync::SyncStatus::pending;
-            const auto noted = transaction.leads.noted_creates({row.id});
-            if (const auto create = noted.find(row.id); create != noted.end()) {
-                for (const auto& [key, value] : create->second.sent) sync::set_value(known.base.content, key, value);
-                known.base.content[Field::campaign] = create->second.campaign;
-                known.base.content[Field::list_id] = create->second.list;
-            }
-            sends_.add(Step::adopt, {row.id.text, lead.id.text, lead.content[Field::email], {}, {}});
-            plan_lead(row.id, lead.id, sync::take_in(known, observation, config_.conflicts).result);
-        }
     }
 
     // --- what is only here ---

@@ -89,7 +89,7 @@ private:
     /// Remote edits that wait for an operator, or for what one has said to be carried out, are not let in by the next
     /// sweep. A lead whose local edits are held is open to them.
     void find_held_back(const std::unordered_map<std::string, sync::KnownLead>& known) {
-        if (!options_.changes_left) return;
+        if (options_.everything) return;
         std::vector<LeadId> ids;
         for (const auto& [instantly_id, lead] : known)
             if (lead.status == sync::SyncStatus::held) ids.push_back(lead.id);
@@ -101,8 +101,8 @@ private:
 
     /// The guard's word on edits made on Instantly.
     bool is_let_in(const LeadId& id) {
-        if (!options_.changes_left) return true;
         if (held_back_.contains(id.text)) return false;
+        if (!options_.changes_left) return true;
         if (static_cast<std::int64_t>(result_.pulled) < *options_.changes_left) return true;
         to_hold_.push_back(id);
         return false;
@@ -177,11 +177,12 @@ private:
             identities.push_back({observation.lead.id, content[Field::email], content[Field::campaign],
                                   content[Field::list_id], content[Field::timestamp_created], &content});
         }
-        const auto rows = transaction_.leads.adoptable(identities);
+        const auto lock = options_.dry_run ? store::Lock::none : store::Lock::rows;
+        const auto rows = transaction_.leads.adoptable(identities, lock);
         const bool tells_new = transaction_.progress.is_backfilled();
         for (const auto& observation : unknown) {
             const auto found = rows.find(observation.lead.id.text);
-            if (found == rows.end()) {
+            if (found == rows.end() || options_.adopted.contains(found->second.id.text)) {
                 // Deterministic, so that a page taken in twice makes one row.
                 const LeadId id{observation.lead.id.text};
                 add(id, observation);
@@ -207,6 +208,7 @@ private:
         }
         created_.push_back(row.id);
         merge(std::move(known), observation, Guarded::no);
+        result_.merged.back().adopted = true;
     }
 
     void add(const LeadId& id, const Observation& observation) {

@@ -4,6 +4,7 @@
 #include <optional>
 #include <set>
 #include <string>
+#include <unordered_set>
 #include <vector>
 
 #include "connectors/instantly/client.hpp"
@@ -28,6 +29,8 @@ struct ObserveOptions {
     std::set<sync::LeadId> form_is_believed;
     /// A dry run: decides, locks nothing, writes nothing.
     bool dry_run = false;
+    /// Rows that an earlier batch of the dry run has adopted, and could not write down.
+    std::unordered_set<std::string> adopted;
 };
 
 /// A lead after an observation went through the merge.
@@ -35,6 +38,7 @@ struct MergedLead {
     sync::LeadId id;
     sync::InstantlyId instantly_id;
     sync::MergeResult result;
+    bool adopted = false;  ///< a local row that turned out to be this lead
 };
 
 /// What a batch of observations came to.

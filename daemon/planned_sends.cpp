@@ -12,7 +12,6 @@ namespace {
 using sync::Field;
 
 constexpr std::int64_t together_max = 100;  // leads that the queue gives out at once
-constexpr std::size_t assign_together = 2;
 
 using Values = std::map<sync::Key, sync::Value>;
 
@@ -147,7 +146,7 @@ void PlannedSends::finish() {
         if (patch.assignment) ++by_assignee[*patch.assignment->after];
     for (auto& patch : patches_) {
         auto& lead = patch.lead;
-        const bool together = patch.assignment && by_assignee.at(*patch.assignment->after) >= assign_together;
+        const bool together = patch.assignment && by_assignee.at(*patch.assignment->after) >= sync::assign_together;
         if (together) {
             std::vector<PlannedChange> assignment(1, *patch.assignment);
             add(Step::assign, with(lead, std::move(assignment)));
@@ -159,7 +158,7 @@ void PlannedSends::finish() {
         add(Step::patch, std::move(lead));
     }
     for (const auto& [assignee, leads] : by_assignee)
-        if (leads >= assign_together)
+        if (leads >= sync::assign_together)
             plan_.requests["POST /leads/bulk-assign"] += batches(static_cast<std::int64_t>(leads));
     for (const auto& [intent, leads] : moves_) plan_.requests["POST /leads/move"] += batches(leads);
     for (const auto& [target, leads] : creates_) plan_.requests["POST /leads/add"] += batches(leads);

@@ -16,9 +16,7 @@ using store::Claim;
 using store::HoldKind;
 using store::Transaction;
 
-constexpr int lost_writes_max = 5;          // a write that never shows is given up on after so many sendings
-constexpr std::size_t assign_together = 2;  // leads for one assignee that are worth a bulk-assign
-constexpr int merge_refusals_max = 3;       // of a merge that a request before may have carried out
+constexpr int merge_refusals_max = 3;  // of a merge that a request before may have carried out
 constexpr auto no_longer_there = "Instantly no longer has this lead (404)";
 
 template <class Parts>
@@ -83,7 +81,7 @@ asio::awaitable<Reconciler::LookUp> Reconciler::look_up(const Claims& claims) {
     for (const auto& claim : claims) {
         query.ids.push_back(claim.instantly_id);
         missing.insert(claim.instantly_id.text);
-        if (claim.resends + 1 >= lost_writes_max) options.form_is_believed.insert(claim.id);
+        if (claim.resends + 1 >= sync::lost_writes_max) options.form_is_believed.insert(claim.id);
         if (claim.approval == Approval::rejected && claim.approval_of)
             options.rejected.emplace(claim.id, *claim.approval_of);
     }
@@ -132,7 +130,7 @@ Reconciler::Sorted Reconciler::sort(const Claims& claims, LookUp seen) const {
 void Reconciler::sort_merged(const Claim& claim, MergedLead lead, Sorted& sorted) const {
     auto& result = lead.result;
     const int sent_already = claim.resends + 1;
-    if (!result.lost.empty() && sent_already >= lost_writes_max) {
+    if (!result.lost.empty() && sent_already >= sync::lost_writes_max) {
         sorted.refused.emplace_back(claim, never_stored(result, sent_already));
         return;
     }
@@ -241,7 +239,7 @@ asio::awaitable<void> Reconciler::send(std::vector<Sending> sendings) {
             by_assignee[*assignee].push_back(&sending);
     }
     for (auto& [assignee, leads] : by_assignee) {
-        if (leads.size() < assign_together) continue;
+        if (leads.size() < sync::assign_together) continue;
         for (auto* sending : leads) {
             sending->assignee = assignee;
             std::erase(sending->plan.patch->fields, sync::Field::assigned_to);
@@ -352,7 +350,7 @@ asio::awaitable<void> Reconciler::record(std::vector<Sending>& sendings) {
             gone.push_back(sending.claim);
         else if (sending.failure)
             failed.emplace_back(&sending, verdicts_.judge(sending.claim, *sending.failure));
-        else if (sending.lost.empty())
+        else if (!sending.sent_again())
             (sending.waits ? waiting : read_back).push_back(sending.claim);
     }
     co_await context_.store.run([&](Transaction& transaction) {
@@ -368,7 +366,7 @@ asio::awaitable<void> Reconciler::record(std::vector<Sending>& sendings) {
         }
         leads.add_history(refusals);
         for (const auto& sending : sendings)
-            if (!sending.failure && !sending.gone && !sending.lost.empty())
+            if (!sending.failure && !sending.gone && sending.sent_again())
                 queue.resent(sending.claim, timing.read_back, "not stored, sent again: " + joined(sending.lost));
         queue.defer(read_back, timing.read_back);
         queue.defer(waiting, timing.busy);

@@ -53,6 +53,12 @@ struct Sending {
         return all;
     }
 
+    /// Whether anything that did not arrive has been sent once more: a move that waits has not.
+    [[nodiscard]] bool sent_again() const {
+        if (!waits) return !lost.empty();
+        return std::ranges::any_of(lost, [&](const auto& key) { return arrived.contains(key); });
+    }
+
     /// A call for these keys failed; the calls behind it were not made.
     void failed(const Values& keys, const instantly::ApiError& error) {
         for (const auto& [key, value] : expected()) {

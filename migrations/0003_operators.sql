@@ -44,14 +44,16 @@ CREATE FUNCTION sync.carry_decisions() RETURNS trigger
 BEGIN
     INSERT INTO sync.queue AS q (workspace, lead_id, decision, decided)
     SELECT DISTINCT ON (workspace, lead_id) workspace, lead_id, decision, side || ' ' || kind
-    FROM new_rows WHERE decision IS NOT NULL ORDER BY workspace, lead_id, id
+    FROM new_rows WHERE decision IS NOT NULL ORDER BY workspace, lead_id, decision = 'reject' DESC, id
     ON CONFLICT (workspace, lead_id) DO UPDATE
         SET generation = q.generation + 1, due_at = now(), attempts = 0, dead_at = NULL,
             -- Something else of the lead may still wait for a decision.
             held_at = CASE WHEN EXISTS (SELECT FROM crm.held h WHERE h.workspace = q.workspace
-                                        AND h.lead_id = q.lead_id AND h.side = 'local' AND h.decision IS NULL)
+                                        AND h.lead_id = q.lead_id AND h.decision IS NULL)
                            THEN q.held_at END,
-            decision = excluded.decision, decided = excluded.decided;
+            -- An approval is the way of all work that is not held: a rejection is what has to be carried out.
+            decision = CASE WHEN q.decision = 'reject' THEN q.decision ELSE excluded.decision END,
+            decided = CASE WHEN q.decision = 'reject' THEN q.decided ELSE excluded.decided END;
     IF FOUND THEN
         PERFORM pg_notify('leadsync', '');
     END IF;

@@ -148,6 +148,16 @@ std::optional<std::string> canonical_timestamp(std::string_view value) {
     return std::string(buffer.data(), static_cast<std::size_t>(length));
 }
 
+/// A value that is a number, without the plus in front: digits, with points and commas between them.
+std::optional<std::string_view> number_in(const Value& value) {
+    if (!value || value->empty()) return std::nullopt;
+    std::string_view number{*value};
+    if (number.starts_with('+')) number.remove_prefix(1);
+    const auto digits = number.starts_with('-') ? number.substr(1) : number;
+    const auto belongs = [](char c) { return (c >= '0' && c <= '9') || c == '.' || c == ','; };
+    return !digits.empty() && std::ranges::all_of(digits, belongs) ? std::optional{number} : std::nullopt;
+}
+
 }  // namespace
 
 std::span<const FieldSpec, field_count> field_table() { return table; }
@@ -163,6 +173,9 @@ std::optional<Field> field_named(std::string_view name) {
 bool agree(const Value& one, const Value& other) { return one.value_or("") == other.value_or(""); }
 
 bool same_but_for_form(const Value& one, const Value& other) {
+    const auto number = number_in(one);
+    const auto other_number = number_in(other);
+    if (number && other_number) return *number == *other_number;
     const auto essence = [](const Value& value) {
         std::string letters;
         for (const char c : value.value_or("")) {

@@ -105,8 +105,8 @@ using FieldValues = std::array<Value, field_count>;
 /// Whether two values of a field count as equal: absent, null and "" agree for text (INSTANTLY.md, Reading leads).
 bool agree(const Value& one, const Value& other);
 
-/// Whether two values are the same but for blanks, punctuation and the case of ASCII letters: what a server that
-/// normalises makes of one another.
+/// Whether two texts are the same but for blanks, punctuation and the case of ASCII letters: what a server that
+/// normalises makes of one another. Numbers that differ (`-1` and `1`, `1.5` and `15`) are not.
 bool same_but_for_form(const Value& one, const Value& other);
 
 /// `value` as canonical text of `kind`; nothing when it is no such value. Upper-case UUIDs and timestamps with an

@@ -12,6 +12,11 @@ constexpr std::array place{Field::campaign, Field::list_id};
 
 bool present(const Value& value) { return value && !value->empty(); }
 
+bool is_text(const Key& key) {
+    const auto field = field_named(key);
+    return variable_of(key) || (field && spec(*field).kind == Kind::text);
+}
+
 /// Collects the outcome of one key after the other.
 class Merger {
 public:
@@ -26,8 +31,7 @@ public:
 
     MergeResult run() {
         place_overtaken_ = is_overtaken_place();
-        place_contested_ =
-            changed_place(local_) && changed_place(remote_.content) && (place_overtaken_ || !is_awaited_place());
+        place_contested_ = has_moved(local_) && is_moved_remotely() && (place_overtaken_ || !is_awaited_place());
         for (const auto& line : field_table()) {
             if (line.owner == Owner::both_ways)
                 merge_field(line.field);
@@ -63,8 +67,17 @@ private:
     }
 
     /// A lead is in one place, campaign or list: where both sides have moved it, both columns go by one decision.
-    [[nodiscard]] bool changed_place(const Content& side) const {
+    [[nodiscard]] bool has_moved(const Content& side) const {
         return std::ranges::any_of(place, [&](Field field) { return !agree(side[field], base_.content[field]); });
+    }
+
+    [[nodiscard]] bool is_moved_remotely() const {
+        return std::ranges::any_of(place, [&](Field field) { return !agree(observed(field), base_.content[field]); });
+    }
+
+    /// A field that can't be read stands as it was last agreed.
+    [[nodiscard]] const Value& observed(Field field) const {
+        return remote_.unreadable.test(index(field)) ? base_.content[field] : remote_.content[field];
     }
 
     [[nodiscard]] bool is_awaited_place() const {
@@ -74,9 +87,9 @@ private:
     /// A move of ours is out, and the lead is neither where it was nor where the move takes it: somebody else has
     /// moved it, and whether ours came to anything is of no interest any more.
     [[nodiscard]] bool is_overtaken_place() const {
-        return is_awaited_place() && changed_place(remote_.content) && std::ranges::none_of(place, [&](Field field) {
+        return is_awaited_place() && is_moved_remotely() && std::ranges::none_of(place, [&](Field field) {
                    const auto out = base_.expected.find(key_of(field));
-                   return out != base_.expected.end() && agree(remote_.content[field], out->second);
+                   return out != base_.expected.end() && agree(observed(field), out->second);
                });
     }
 
@@ -86,8 +99,7 @@ private:
 
     void merge_field(Field field) {
         const Value& base = base_.content[field];
-        const bool readable = !remote_.unreadable.test(index(field));
-        const Value& remote = readable ? remote_.content[field] : base;
+        const Value& remote = observed(field);
         result_.remote[field] = remote;
         const auto answer = decide({key_of(field), base, local_[field], remote, rule_of(field),
                                     policy_.may_clear(field), changed_at(field)});
@@ -139,8 +151,8 @@ private:
         if (const auto out = base_.expected.find(key); out != base_.expected.end()) expected.emplace(out->second);
         if (place_overtaken_ && is_place(key)) expected.reset();
         auto plan = plan_key(question.base, question.local, question.remote, expected, base_.expectations_expired);
-        if (plan.write_lost && circumstances_.form_is_believed && expected && agree(question.local, *expected)
-            && same_but_for_form(question.remote, *expected)) {
+        if (plan.write_lost && circumstances_.form_is_believed && expected && is_text(key)
+            && agree(question.local, *expected) && same_but_for_form(question.remote, *expected)) {
             plan.write_lost = false;
             plan.normalised = true;
             plan.base = *expected;

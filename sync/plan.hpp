@@ -7,6 +7,12 @@
 
 namespace leadsync::sync {
 
+/// A write that never shows is given up on after so many sendings.
+inline constexpr int lost_writes_max = 5;
+
+/// So many leads for one assignee are worth a bulk-assign.
+inline constexpr std::size_t assign_together = 2;
+
 /// PATCH of the fields named, and of the complete custom-variable map when there is one.
 struct PatchIntent {
     std::vector<Field> fields;

@@ -52,7 +52,7 @@ void Leads::seen(const std::vector<InstantlyId>& ids) {
         ON CONFLICT (workspace, lead_id) DO UPDATE
             SET due_at = now(), generation = q.generation + 1,
                 held_at = CASE WHEN EXISTS (SELECT FROM crm.held h WHERE h.workspace = $1 AND h.lead_id = q.lead_id
-                                            AND h.decision IS NULL AND h.side = 'local')
+                                            AND h.decision IS NULL)
                                THEN q.held_at END
     )sql"};
     if (!ids.empty()) execute(transaction_, statement, workspace_, array_of(ids));

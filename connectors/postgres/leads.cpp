@@ -41,8 +41,9 @@ std::unordered_set<std::string> Leads::existing(const std::vector<LeadId>& ids) 
     return found;
 }
 
-std::unordered_map<std::string, store::LocalRow> Leads::adoptable(const std::vector<store::Identity>& leads) {
-    static const Statement statement{"adoptable", R"sql(
+std::unordered_map<std::string, store::LocalRow> Leads::adoptable(const std::vector<store::Identity>& leads,
+                                                                  store::Lock lock) {
+    static const std::string query = R"sql(
         SELECT u.instantly_id, l.id, u.email IS NULL, c.sent::text
         FROM unnest($2::uuid[], $3::text[], $4::uuid[], $5::uuid[], $6::text[])
              AS u(instantly_id, email, campaign, list_id, created)
@@ -54,8 +55,9 @@ std::unordered_map<std::string, store::LocalRow> Leads::adoptable(const std::vec
         WHERE l.campaign = u.campaign OR (l.campaign IS NULL AND l.list_id = u.list_id)
            OR u.created::timestamptz >= c.attempted_at - $7::int8 * interval '1 second'
         ORDER BY l.id
-        FOR NO KEY UPDATE OF l
-    )sql"};
+    )sql";
+    static const Statement look{"adoptable", query};
+    static const Statement lock_rows{"lock_adoptable", query + "FOR NO KEY UPDATE OF l"};
     if (leads.empty()) return {};
     BinaryArray ids{BinaryArray::Element::uuid};
     BinaryArray emails{BinaryArray::Element::text};
@@ -74,9 +76,9 @@ std::unordered_map<std::string, store::LocalRow> Leads::adoptable(const std::vec
     std::vector<LeadId> wanted;
     std::unordered_map<std::string, const sync::Content*> contents;
     for (const auto& lead : leads) contents.emplace(lead.instantly_id.text, lead.content);
-    for (const auto& row :
-         execute(transaction_, statement, workspace_, ids.finish(), emails.finish(), campaigns.finish(),
-                 lists.finish(), created.finish(), store::NotedCreate::clock_slack.count())) {
+    for (const auto& row : execute(transaction_, lock == store::Lock::rows ? lock_rows : look, workspace_,
+                                   ids.finish(), emails.finish(), campaigns.finish(), lists.finish(),
+                                   created.finish(), store::NotedCreate::clock_slack.count())) {
         if (row[2].as<bool>()) {
             const auto* content = contents.at(row[0].c_str());
             const bool as_sent =

@@ -96,44 +96,6 @@ std::vector<QueuedLead> Preview::queue() {
     return queued;
 }
 
-std::unordered_map<std::string, store::LocalRow> Preview::adoptable(const std::vector<store::Identity>& leads) {
-    // The rule of Leads::adoptable without its lock, which a transaction that only reads may not take, and without
-    // the creates whose outcome is in doubt.
-    static const Statement statement{"preview_adoptable", R"sql(
-        SELECT u.instantly_id, l.id
-        FROM unnest($2::uuid[], $3::text[], $4::uuid[], $5::uuid[]) AS u(instantly_id, email, campaign, list_id)
-        JOIN crm.leads l ON l.workspace = $1 AND l.instantly_id IS NULL AND lower(l.email) = lower(u.email)
-                        AND (l.campaign = u.campaign OR (l.campaign IS NULL AND l.list_id = u.list_id))
-        ORDER BY l.id
-    )sql"};
-    if (leads.empty()) return {};
-    BinaryArray ids{BinaryArray::Element::uuid};
-    BinaryArray emails{BinaryArray::Element::text};
-    BinaryArray campaigns{BinaryArray::Element::uuid};
-    BinaryArray lists{BinaryArray::Element::uuid};
-    for (const auto& lead : leads) {
-        ids.add(lead.instantly_id.text);
-        emails.add_or_null(lead.email);
-        campaigns.add_or_null(lead.campaign);
-        lists.add_or_null(lead.list);
-    }
-    std::unordered_map<std::string, std::string> lead_of_row;
-    std::unordered_set<std::string> taken;
-    std::vector<sync::LeadId> wanted;
-    for (const auto& row : execute(transaction_, statement, workspace_, ids.finish(), emails.finish(),
-                                   campaigns.finish(), lists.finish())) {
-        if (lead_of_row.contains(row[1].c_str()) || !taken.insert(row[0].c_str()).second) continue;
-        lead_of_row.emplace(row[1].c_str(), row[0].c_str());
-        wanted.push_back({row[1].c_str()});
-    }
-    std::unordered_map<std::string, store::LocalRow> found;
-    for (auto& row : load_rows(transaction_, workspace_, wanted)) {
-        auto lead = lead_of_row.at(row.id.text);
-        found.emplace(std::move(lead), std::move(row));
-    }
-    return found;
-}
-
 std::vector<std::pair<sync::LeadId, sync::InstantlyId>> Preview::absent(const std::optional<std::string>& after,
                                                                         const std::optional<std::string>& last,
                                                                         const std::vector<sync::InstantlyId>& present,

@@ -96,8 +96,8 @@ public:
 
     /// Rows without a lead, by the remote lead that they are: by email and by where the row says; or, where a create
     /// is noted, by email and by having been made since then, wherever it is by now; without an email by what the
-    /// create had sent. Locked. A row at most once, a lead at most once.
-    virtual std::unordered_map<std::string, LocalRow> adoptable(const std::vector<Identity>& leads) = 0;
+    /// create had sent. A row at most once, a lead at most once.
+    virtual std::unordered_map<std::string, LocalRow> adoptable(const std::vector<Identity>& leads, Lock lock) = 0;
 
     virtual std::vector<LocalRow> rows(const std::vector<sync::LeadId>& ids) = 0;
 

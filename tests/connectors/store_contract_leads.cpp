@@ -23,8 +23,8 @@ protected:
     }
     std::map<std::string, LeadId> adoptable(const std::vector<store::Identity>& leads) {
         std::map<std::string, LeadId> rows;
-        for (const auto& [lead, row] :
-             store_->run([&](Transaction& transaction) { return transaction.leads.adoptable(leads); }))
+        for (const auto& [lead, row] : store_->run(
+                 [&](Transaction& transaction) { return transaction.leads.adoptable(leads, store::Lock::rows); }))
             rows.emplace(lead, row.id);
         return rows;
     }

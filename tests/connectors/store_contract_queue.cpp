@@ -374,6 +374,33 @@ TEST_P(GuardContract, CarriesADecisionToALeadThatWasNotQueued) {
     EXPECT_EQ(held(HoldKind::remote_change, {lead_id(1)}).size(), 1) << "it can be held again";
 }
 
+TEST_P(GuardContract, HoldsALeadUntilEverythingOfItIsDecided) {
+    synced({1});
+    edit(1, "Ada");
+    hold_backlog(HoldKind::change);
+    hold(HoldKind::remote_change, {lead_id(1)});
+    const auto lines = store_->held();
+    ASSERT_EQ(lines.size(), 2);
+    store_->decide(lines[0].id, true);
+    EXPECT_TRUE(claim().empty()) << "the edit made on Instantly still waits";
+    store_->decide(lines[1].id, true);
+    EXPECT_EQ(claim().size(), 1);
+}
+
+TEST_P(GuardContract, CarriesOutARejectionThatIsFollowedByAnApproval) {
+    synced({1});
+    edit(1, "Ada");
+    hold_backlog(HoldKind::change);
+    hold(HoldKind::remote_change, {lead_id(1)});
+    const auto lines = store_->held();
+    ASSERT_EQ(lines.size(), 2);
+    store_->decide(lines[0].id, false);
+    store_->decide(lines[1].id, true);
+    const auto claimed = claim_one();
+    EXPECT_EQ(claimed.approval, Approval::rejected);
+    EXPECT_EQ(claimed.approval_of, lines[0].kind);
+}
+
 INSTANTIATE_TEST_SUITE_P(Stores, GuardContract, candidates, name_of);
 
 // --- merges --------------------------------------------------------------------------------------------------------

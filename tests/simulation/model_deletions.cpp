@@ -38,8 +38,7 @@ void ModelLeads::seen(const std::vector<InstantlyId>& ids) {
             auto& queued = queue_up(state, id, transaction_.now());
             queued.due_at = transaction_.now();
             const bool waits = std::ranges::any_of(state.held, [&](const auto& held) {
-                return held.second.lead == id && held.second.decision == store::Approval::none
-                       && held.second.kind != store::HoldKind::remote_change;
+                return held.second.lead == id && held.second.decision == store::Approval::none;
             });
             if (!waits) queued.held_at.reset();
         }

@@ -117,7 +117,8 @@ std::unordered_set<std::string> ModelLeads::existing(const std::vector<LeadId>& 
     return found;
 }
 
-std::unordered_map<std::string, store::LocalRow> ModelLeads::adoptable(const std::vector<store::Identity>& leads) {
+std::unordered_map<std::string, store::LocalRow> ModelLeads::adoptable(const std::vector<store::Identity>& leads,
+                                                                       store::Lock /*lock*/) {
     std::unordered_map<std::string, store::LocalRow> found;
     const auto& creates = transaction_.read().creates;
     for (const auto& [id, row] : transaction_.read().rows) {

@@ -24,7 +24,8 @@ public:
     std::vector<sync::KnownLead> load(const std::vector<sync::InstantlyId>& ids, store::Lock lock,
                                       Instant now) override;
     std::unordered_set<std::string> existing(const std::vector<sync::LeadId>& ids) override;
-    std::unordered_map<std::string, store::LocalRow> adoptable(const std::vector<store::Identity>& leads) override;
+    std::unordered_map<std::string, store::LocalRow> adoptable(const std::vector<store::Identity>& leads,
+                                                               store::Lock lock) override;
     std::vector<store::LocalRow> rows(const std::vector<sync::LeadId>& ids) override;
     std::unordered_set<std::string> without_lead(const std::vector<sync::LeadId>& ids) override;
     std::vector<sync::LeadId> with_emails(const std::vector<std::string>& emails) override;

@@ -138,11 +138,10 @@ void ModelStore::decide(std::int64_t held, bool approve) {
     queued.attempts = 0;
     queued.dead_at.reset();
     const bool waits_for_more = std::ranges::any_of(state_.held, [&](const auto& other) {
-        return other.second.lead == lead && other.second.decision == Approval::none
-               && other.second.kind != store::HoldKind::remote_change
-               && other.second.kind != store::HoldKind::remote_deletion;
+        return other.second.lead == lead && other.second.decision == Approval::none;
     });
     if (!waits_for_more) queued.held_at.reset();
+    if (queued.decision == Approval::rejected) return;
     queued.decision = decision;
     queued.decided = kind;
 }

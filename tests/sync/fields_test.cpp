@@ -59,5 +59,21 @@ TEST(Agreement, AbsentAndEmptyTextAreOne) {
     EXPECT_FALSE(agree("0", std::nullopt)) << "interest 0 is Out of Office, not unset";
 }
 
+TEST(Form, IsBlanksPunctuationAndCase) {
+    EXPECT_TRUE(same_but_for_form(" Ada  Lovelace", "ADA LOVELACE"));
+    EXPECT_TRUE(same_but_for_form("(030) 123-4", "0301234"));
+    EXPECT_TRUE(same_but_for_form("+491234", "491234"));
+    EXPECT_FALSE(same_but_for_form("Zoë", "Zoe"));
+    EXPECT_FALSE(same_but_for_form("Ada", "Grace"));
+    EXPECT_FALSE(same_but_for_form("--", "..")) << "nothing is left to know it by";
+    EXPECT_FALSE(same_but_for_form(std::nullopt, "Ada"));
+}
+
+TEST(Form, IsNotTheSignOrThePointOfANumber) {
+    EXPECT_FALSE(same_but_for_form("-1", "1"));
+    EXPECT_FALSE(same_but_for_form("1.5", "15"));
+    EXPECT_FALSE(same_but_for_form("1,500", "1.500"));
+}
+
 }  // namespace
 }  // namespace leadsync::sync

@@ -117,6 +117,35 @@ TEST(ThreeWayMerge, AFieldThatCouldNotBeReadIsLeftAlone) {
     EXPECT_TRUE(merged.to_push.empty());
 }
 
+TEST(ThreeWayMerge, APlaceThatCouldNotBeReadIsWhereItWas) {
+    const std::string here = "aaaaaaaa-0000-4000-8000-000000000001";
+    const std::string there = "bbbbbbbb-0000-4000-8000-000000000002";
+    auto seen = remote(content({}));
+    seen.unreadable.set(index(Field::campaign));
+    const auto moved = merge(base(content({{"campaign", here}})), content({{"campaign", there}}), seen, {});
+    EXPECT_TRUE(moved.conflicts.empty());
+    EXPECT_EQ(moved.to_push, std::vector<Key>{"campaign"});
+    const auto on_its_way =
+        merge(base(content({{"campaign", here}}), {{"campaign", there}}), content({{"campaign", there}}), seen, {});
+    EXPECT_EQ(on_its_way.awaited, std::vector<Key>{"campaign"}) << "nobody has overtaken it";
+}
+
+TEST(ThreeWayMerge, AWriteSentManyTimesIsBelievedToStandThereInAnotherFormWhereItIsText) {
+    const Circumstances sent_often{.form_is_believed = true};
+    const auto outcome_of = [&](const char* field, const char* before, const char* sent) {
+        return merge(base(content({{field, before}}), {{field, sent}}, true), content({{field, sent}}),
+                     remote(content({{field, before}})), {}, sent_often);
+    };
+    const auto name = outcome_of("first_name", "ADA", "Ada");
+    EXPECT_TRUE(name.lost.empty());
+    EXPECT_EQ(name.local[Field::first_name], "ADA");
+    const auto interest = outcome_of("lt_interest_status", "1", "-1");
+    EXPECT_EQ(interest.lost, std::vector<Key>{"lt_interest_status"});
+    EXPECT_EQ(interest.local[Field::lt_interest_status], "-1");
+    const auto value = outcome_of("pl_value_lead", "15", "1.5");
+    EXPECT_EQ(value.lost, std::vector<Key>{"pl_value_lead"});
+}
+
 TEST(ThreeWayMerge, InstantlysOwnFieldsAreTakenAsTheyCome) {
     const auto merged =
         merge({}, content({{"status", "1"}, {"email", "ada@acme.io"}}), remote(content({{"status", "0"}})), {});
