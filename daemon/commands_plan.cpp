@@ -18,7 +18,7 @@ namespace {
 
 using nlohmann::json;
 
-constexpr std::size_t samples = 5;
+constexpr std::size_t samples_shown = 5;
 constexpr std::size_t all_of_them = std::numeric_limits<std::size_t>::max();
 
 /// What a step is called on a terminal, in the order in which the steps are told.
@@ -61,15 +61,15 @@ std::string line_of(const PlannedLead& lead) {
 }
 
 void print_rest(std::int64_t count) {
-    if (count > static_cast<std::int64_t>(samples))
-        fmt::print("    … and {} more\n", grouped(count - static_cast<std::int64_t>(samples)));
+    if (count > static_cast<std::int64_t>(samples_shown))
+        fmt::print("    … and {} more\n", grouped(count - static_cast<std::int64_t>(samples_shown)));
 }
 
 void print_conflicts(const std::vector<PlannedConflict>& conflicts) {
     if (conflicts.empty()) return;
     const auto count = static_cast<std::int64_t>(conflicts.size());
     fmt::print("  conflicts: {}\n", grouped(count));
-    for (std::size_t i = 0; i < std::min(samples, conflicts.size()); ++i) {
+    for (std::size_t i = 0; i < std::min(samples_shown, conflicts.size()); ++i) {
         const auto& [id, email, conflict] = conflicts[i];
         fmt::print("    {}  {}: here {}, on Instantly {}, before {}; rule {}: {}\n", called(email, id), conflict.key,
                    quoted(conflict.local), quoted(conflict.remote), quoted(conflict.base),
@@ -177,7 +177,7 @@ Exit plan(const Config& config, const WorkspaceNames& workspaces, bool as_json) 
     std::vector<const WorkspaceConfig*> chosen;
     for (const auto& name : names)
         chosen.push_back(&*std::ranges::find(config.workspaces, name, &WorkspaceConfig::name));
-    const auto plans = plan_all(chosen, database.url(), as_json ? all_of_them : samples);
+    const auto plans = plan_all(chosen, database.url(), as_json ? all_of_them : samples_shown);
     auto list = json::array();
     for (const auto& planned : plans) {
         if (as_json) {

@@ -5,15 +5,11 @@
 #include <fmt/format.h>
 #include <spdlog/spdlog.h>
 
+#include "daemon/request_sizes.hpp"
 #include "daemon/tasks.hpp"
 
 namespace leadsync::daemon {
-namespace {
-
-constexpr int look_up_max = 100;
-constexpr std::size_t asked_at_once = 8;
-
-}  // namespace
+namespace {}  // namespace
 
 Deletions::Deletions(instantly::Client& client, store::Store& store, Clock& clock, std::string workspace,
                      const ObserveOptions& observing, sync::RemoteDeletes policy, sync::GuardLimit limit)
@@ -34,8 +30,8 @@ boost::asio::awaitable<void> Deletions::examine() {
 
 /// A look-up of up to a hundred. False: none were left.
 boost::asio::awaitable<bool> Deletions::look_into_some() {
-    const auto noted =
-        co_await store_.run([](store::Transaction& transaction) { return transaction.leads.absent(look_up_max); });
+    const auto noted = co_await store_.run(
+        [](store::Transaction& transaction) { return transaction.leads.absent(static_cast<int>(look_up_max)); });
     if (noted.empty()) co_return false;
     const auto requested_at = clock_.wall();
     instantly::LeadQuery query;

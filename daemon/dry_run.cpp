@@ -16,6 +16,7 @@
 #include "daemon/persistence.hpp"
 #include "daemon/planned_sends.hpp"
 #include "daemon/push_context.hpp"
+#include "daemon/request_sizes.hpp"
 #include "daemon/tasks.hpp"
 #include "sync/guard.hpp"
 
@@ -34,9 +35,6 @@ using sync::LeadId;
 using sync::Observation;
 
 constexpr int attempts_max = 5;
-constexpr int page_limit_max = 100;
-constexpr std::size_t look_up_max = 100;
-constexpr std::size_t asked_at_once = 8;
 constexpr double share_at_least = 0.05;  // of the rate, beside a daemon that uses it all
 
 constexpr std::array<std::string_view, 16> step_names{

@@ -3,6 +3,7 @@
 #include <spdlog/spdlog.h>
 
 #include "connectors/instantly/api_error.hpp"
+#include "daemon/request_sizes.hpp"
 #include "daemon/tasks.hpp"
 
 namespace leadsync::daemon {
@@ -12,7 +13,6 @@ using namespace std::chrono_literals;
 using std::chrono::milliseconds;
 using store::Transaction;
 
-constexpr int page_limit_max = 100;
 /// A cursor that the server refuses is replaced by the id before it, this often; then the sweep starts over.
 constexpr int steps_back_max = 20;
 

@@ -65,14 +65,14 @@ json storable(json value) {
 
 std::string compact(const json& value) { return value.dump(-1, ' ', false, json::error_handler_t::replace); }
 
-bool is_digit(char c) { return c >= '0' && c <= '9'; }
+bool is_decimal(char c) { return c >= '0' && c <= '9'; }
 
 /// Whether a text is a canonical timestamp beyond doubt: the common case, told without parsing it.
 bool is_canonical_timestamp(std::string_view text) {
     static constexpr std::string_view form = "dddd-dd-ddTdd:dd:dd.dddZ";
     if (text.size() != form.size()) return false;
     for (std::size_t i = 0; i < form.size(); ++i)
-        if (form[i] == 'd' ? !is_digit(text[i]) : text[i] != form[i]) return false;
+        if (form[i] == 'd' ? !is_decimal(text[i]) : text[i] != form[i]) return false;
     const auto two_digits = [&](std::size_t at) { return (text[at] - '0') * 10 + (text[at + 1] - '0'); };
     const auto within = [](int number, int low, int high) { return number >= low && number <= high; };
     return text[0] != '0' && within(two_digits(5), 1, 12) && within(two_digits(8), 1, 28) && two_digits(11) < 24

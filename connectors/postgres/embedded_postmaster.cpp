@@ -23,7 +23,9 @@ std::vector<std::string> lines_of(std::istream& text) {
     return lines;
 }
 
-std::string trimmed(const std::string& text) { return text.substr(0, text.find_last_not_of(" \t\r\n") + 1); }
+std::string without_trailing_blanks(const std::string& text) {
+    return text.substr(0, text.find_last_not_of(" \t\r\n") + 1);
+}
 
 /// A postmaster works in its data folder. Compared by inode: the folder may have been renamed meanwhile.
 bool works_in(pid_t process, const fs::path& data) {
@@ -58,7 +60,7 @@ std::optional<Postmaster> find_postmaster(const fs::path& data) {
     std::from_chars(digits.data(), digits.data() + digits.size(), process);
     if (process <= 0 || !works_in(process, data)) return std::nullopt;
     return Postmaster{process, lines.size() > socket_line ? lines[socket_line] : "",
-                      lines.size() > state_line ? trimmed(lines[state_line]) : ""};
+                      lines.size() > state_line ? without_trailing_blanks(lines[state_line]) : ""};
 }
 
 void forget_postmaster(const fs::path& data, const fs::path& socket_folder) {
@@ -80,7 +82,7 @@ std::string last_words(const std::string& text) {
     std::istringstream stream{text};
     std::vector<std::string> lines;
     for (auto& line : lines_of(stream))
-        if (auto bare = trimmed(std::regex_replace(line, prefix, "")); !bare.empty())
+        if (auto bare = without_trailing_blanks(std::regex_replace(line, prefix, "")); !bare.empty())
             lines.push_back(std::move(bare));
 
     // The log of earlier runs is no news; of this one the first complaint counts, the rest follow from it.

@@ -16,17 +16,6 @@ namespace {
 constexpr auto first_id = "00000000-0000-0000-0000-000000000000";
 constexpr auto last_id = "ffffffff-ffff-ffff-ffff-ffffffffffff";
 
-store::Work work_named(std::string_view name) {
-    if (name == "reconcile") return store::Work::reconcile;
-    if (name == "create") return store::Work::create;
-    return name == "remove" ? store::Work::remove : store::Work::nothing;
-}
-
-store::Approval approval_named(std::string_view name) {
-    if (name == "approve") return store::Approval::approved;
-    return name == "reject" ? store::Approval::rejected : store::Approval::none;
-}
-
 }  // namespace
 
 std::optional<std::string> Preview::pinned() {

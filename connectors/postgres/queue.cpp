@@ -28,6 +28,8 @@ ClaimArrays arrays_of(const std::vector<Claim>& claims) {
     return {ids.finish(), generations.finish(), tokens.finish()};
 }
 
+}  // namespace
+
 Work work_named(std::string_view name) {
     if (name == "reconcile") return Work::reconcile;
     if (name == "create") return Work::create;
@@ -38,8 +40,6 @@ store::Approval approval_named(std::string_view name) {
     if (name == "approve") return store::Approval::approved;
     return name == "reject" ? store::Approval::rejected : store::Approval::none;
 }
-
-}  // namespace
 
 std::vector<Claim> Queue::claim(int limit, std::chrono::milliseconds lease, bool creates_too) {
     static const Statement statement{"claim", R"sql(

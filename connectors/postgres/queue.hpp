@@ -53,4 +53,8 @@ struct HoldName {
 HoldName name_of(store::HoldKind kind);
 std::optional<store::HoldKind> hold_kind_named(std::string_view both);
 
+/// As the queue's row names them; anything else is nothing, or none.
+store::Work work_named(std::string_view name);
+store::Approval approval_named(std::string_view name);
+
 }  // namespace leadsync::postgres

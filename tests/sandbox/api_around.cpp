@@ -5,7 +5,7 @@
 namespace leadsync::sandbox {
 namespace {
 
-constexpr std::int64_t unlimited_plan = 1'000'000;
+constexpr std::int64_t seats_without_limit = 1'000'000;
 
 const CatalogEntry& entry_of(const std::vector<CatalogEntry>& entries, std::string_view id, std::string_view what) {
     const auto uuid = parse_uuid(id);
@@ -88,7 +88,7 @@ void get_workspace(Call& call) { call.reply.body = dump(call.workspace.catalog.w
 void get_plan_details(Call& call) {
     const auto count = static_cast<std::int64_t>(call.workspace.leads.size());
     const auto limit =
-        call.workspace.switches.plan_limit < 0 ? count + unlimited_plan : call.workspace.switches.plan_limit;
+        call.workspace.switches.plan_limit < 0 ? count + seats_without_limit : call.workspace.switches.plan_limit;
     const Json outreach{{"plan_name", "Hyper Growth"}, {"addons_qty", 0},          {"total_lead_limit", limit},
                         {"current_lead_count", count}, {"base_lead_limit", limit}, {"interval", "month"},
                         {"product_id", "pid_hg_v1"}};

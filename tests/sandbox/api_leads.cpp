@@ -27,13 +27,13 @@ void store_and_answer(Call& call, const Json& lead) {
     answer_stored(call, id_of(lead));
 }
 
-struct Target {
+struct Destination {
     std::optional<Uuid> campaign;
     std::optional<Uuid> list;
 };
 
-Target target_of(const Workspace& workspace, const Body& body) {
-    const Target target{body.id("campaign"), body.id("list_id")};
+Destination destination_of(const Workspace& workspace, const Body& body) {
+    const Destination target{body.id("campaign"), body.id("list_id")};
     if (!target.campaign && !target.list) throw refusal(400, "Either campaign or list_id is required");
     if (target.campaign && !body.has("email")) throw refusal(400, "Email is required to add a lead to a campaign");
     if (target.campaign && !workspace.catalog.has_campaign(*target.campaign))
@@ -62,7 +62,7 @@ void create_lead(Call& call) {
     const Body body{call.request};
     auto& workspace = call.workspace;
     check_profile(body.json());
-    const auto target = target_of(workspace, body);
+    const auto target = destination_of(workspace, body);
     workspace.refuse_if_held({target.campaign.value_or(Uuid{}), target.list.value_or(Uuid{})});
     if (const auto existing = existing_elsewhere(workspace, body)) {
         append_answer(workspace, *existing, call.reply.body);

@@ -5,10 +5,10 @@
 namespace leadsync::sandbox {
 namespace {
 
-using Json = nlohmann::json;
+using Document = nlohmann::json;
 using Errors = std::vector<std::string>;
 
-bool has_type(const Json& value, const std::string& type) {
+bool has_type(const Document& value, const std::string& type) {
     if (type == "object") return value.is_object();
     if (type == "array") return value.is_array();
     if (type == "string") return value.is_string();
@@ -18,14 +18,15 @@ bool has_type(const Json& value, const std::string& type) {
     return type == "number" && value.is_number();
 }
 
-bool has_one_type(const Json& value, const Json& types) {
+bool has_one_type(const Document& value, const Document& types) {
     if (types.is_string()) return has_type(value, types.get<std::string>());
-    return std::ranges::any_of(types, [&](const Json& type) { return has_type(value, type.get<std::string>()); });
+    return std::ranges::any_of(types, [&](const Document& type) { return has_type(value, type.get<std::string>()); });
 }
 
 void append(Errors& errors, Errors more) { errors.insert(errors.end(), more.begin(), more.end()); }
 
-Errors choice_errors(const Json& document, const Json& choices, const Json& value, const std::string& place) {
+Errors choice_errors(const Document& document, const Document& choices, const Document& value,
+                     const std::string& place) {
     Errors errors{place + " fits no alternative"};
     for (const auto& choice : choices) {
         auto found = schema_errors(document, choice, value, place);
@@ -35,16 +36,17 @@ Errors choice_errors(const Json& document, const Json& choices, const Json& valu
     return errors;
 }
 
-Errors object_errors(const Json& document, const Json& schema, const Json& value, const std::string& place) {
+Errors object_errors(const Document& document, const Document& schema, const Document& value,
+                     const std::string& place) {
     Errors errors;
-    for (const auto& key : schema.value("required", Json::array())) {
+    for (const auto& key : schema.value("required", Document::array())) {
         if (!value.contains(key)) errors.push_back(place + " lacks " + key.get<std::string>());
     }
-    const auto properties = schema.value("properties", Json::object());
+    const auto properties = schema.value("properties", Document::object());
     for (const auto& [key, member] : value.items()) {
         if (properties.contains(key)) {
             append(errors, schema_errors(document, properties[key], member, place + '.' + key));
-        } else if (schema.value("additionalProperties", Json(true)) == Json(false)) {
+        } else if (schema.value("additionalProperties", Document(true)) == Document(false)) {
             errors.push_back(place + " may not have " + key);
         }
     }
@@ -53,10 +55,11 @@ Errors object_errors(const Json& document, const Json& schema, const Json& value
 
 }  // namespace
 
-Errors schema_errors(const Json& document, const Json& schema, const Json& value, const std::string& place) {
+Errors schema_errors(const Document& document, const Document& schema, const Document& value,
+                     const std::string& place) {
     if (schema.contains("$ref")) {
         const auto pointer = schema["$ref"].get<std::string>().substr(1);
-        return schema_errors(document, document.at(Json::json_pointer{pointer}), value, place);
+        return schema_errors(document, document.at(Document::json_pointer{pointer}), value, place);
     }
     if (schema.contains("type") && !has_one_type(value, schema["type"])) return {place + " has the wrong type"};
     Errors errors;
