@@ -51,8 +51,9 @@ void Leads::seen(const std::vector<InstantlyId>& ids) {
         SELECT $1, lead_id FROM undecided ORDER BY lead_id
         ON CONFLICT (workspace, lead_id) DO UPDATE
             SET due_at = now(), generation = q.generation + 1,
+                -- The statement still sees what it takes away.
                 held_at = CASE WHEN EXISTS (SELECT FROM crm.held h WHERE h.workspace = $1 AND h.lead_id = q.lead_id
-                                            AND h.decision IS NULL)
+                                            AND h.decision IS NULL AND (h.kind, h.side) <> ('delete', 'remote'))
                                THEN q.held_at END
     )sql"};
     if (!ids.empty()) execute(transaction_, statement, workspace_, array_of(ids));
