@@ -148,12 +148,12 @@ std::optional<std::string> canonical_timestamp(std::string_view value) {
     return std::string(buffer.data(), static_cast<std::size_t>(length));
 }
 
-/// A value that is a number, without the plus in front: digits, with points and commas between them.
-std::optional<std::string_view> number_in(const Value& value) {
-    if (!value || value->empty()) return std::nullopt;
-    std::string_view number{*value};
-    if (number.starts_with('+')) number.remove_prefix(1);
-    const auto digits = number.starts_with('-') ? number.substr(1) : number;
+/// A value that is a number, without blanks and the plus in front: digits, with points and commas between them.
+std::optional<std::string> number_in(const Value& value) {
+    std::string number = value.value_or("");
+    std::erase(number, ' ');
+    if (number.starts_with('+')) number.erase(0, 1);
+    const auto digits = std::string_view{number}.substr(number.starts_with('-') ? 1 : 0);
     const auto belongs = [](char c) { return (c >= '0' && c <= '9') || c == '.' || c == ','; };
     return !digits.empty() && std::ranges::all_of(digits, belongs) ? std::optional{number} : std::nullopt;
 }

@@ -72,6 +72,8 @@ TEST(Form, IsBlanksPunctuationAndCase) {
 TEST(Form, IsNotTheSignOrThePointOfANumber) {
     EXPECT_FALSE(same_but_for_form("-1", "1"));
     EXPECT_FALSE(same_but_for_form("1.5", "15"));
+    EXPECT_FALSE(same_but_for_form(" -1", "1"));
+    EXPECT_TRUE(same_but_for_form(" 15", "15"));
     EXPECT_FALSE(same_but_for_form("1,500", "1.500"));
 }
 
