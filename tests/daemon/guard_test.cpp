@@ -309,19 +309,6 @@ TEST_F(RemoteEdits, WhatIsMoreThanAllowedIsHeldAndDoesNotLeakInByTheNextSweep) {
     EXPECT_EQ(writes(), 0U);
 }
 
-TEST_F(RemoteEdits, DoNotLeakInByTheReadingOfNewLeadsEither) {
-    in_step(limits(changes_guarded));
-    const auto leads = leads_.size();
-    edit_there(leads - 11, leads, "+1 theirs");
-    sync_once();
-    ASSERT_EQ(undecided("change", "remote"), "6");
-    const auto before = world().requests("POST", "/leads/list");
-    world().start();
-    ASSERT_TRUE(test_support::eventually([&] { return world().requests("POST", "/leads/list") > before + 3; }));
-    world().stop();
-    EXPECT_EQ(count("phone IS DISTINCT FROM '+1 theirs' AND sync_status = 'held'"), "6");
-}
-
 TEST_F(RemoteEdits, GoInWhenTheyAreApproved) {
     edit_too_many_there();
     decide("approve");
