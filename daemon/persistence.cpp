@@ -42,7 +42,7 @@ boost::asio::awaitable<void> Persistence::until_done(std::string what,
         if (!failure) std::rethrow_exception(failed);
         const bool hopeless = deadline && failure->kind == sync::FailureKind::workspace;
         if (hopeless || (deadline && clock_.now() > *deadline)) std::rethrow_exception(failed);
-        const auto wait = std::max(sync::backoff_delay({}, attempt, dice_()),
+        const auto wait = std::max(sync::backoff_delay(backoff_, attempt, dice_()),
                                    failure->retry_after.value_or(std::chrono::milliseconds{0}));
         if (failure->rate_limited) pace_.hold(std::max(wait, rate_limit_hold));
         spdlog::warn("workspace {}: {}: {}; attempt {}, next in {} ms", workspace_, what, failure->message, attempt,

@@ -17,14 +17,15 @@ namespace leadsync::daemon {
 class Persistence {
 public:
     Persistence(std::string workspace, Clock& clock, Dice dice, WorkspaceState& state, WorkspaceState::Side side,
-                Pace& pace, std::optional<std::chrono::seconds> patience)
+                Pace& pace, std::optional<std::chrono::seconds> patience, sync::Backoff backoff)
         : workspace_{std::move(workspace)},
           clock_{clock},
           dice_{std::move(dice)},
           state_{state},
           side_{side},
           pace_{pace},
-          patience_{patience} {}
+          patience_{patience},
+          backoff_{backoff} {}
 
     /// Runs `step` until it succeeds. Failures of the API and of the database are logged, shown in the workspace's
     /// state once they last, and waited out. Rethrows when the patience is over, and at once with a finite patience
@@ -39,6 +40,7 @@ private:
     WorkspaceState::Side side_;
     Pace& pace_;
     std::optional<std::chrono::seconds> patience_;
+    sync::Backoff backoff_;
 };
 
 /// What an ApiError or a StoreError says about the work; nothing for any other exception, which is a bug.

@@ -26,8 +26,10 @@ struct PusherTiming {
     std::chrono::milliseconds move_patience{120'000};
     std::chrono::milliseconds job_poll_first{300};  ///< doubles up to job_poll_max
     std::chrono::milliseconds job_poll_max{5'000};
-    std::chrono::milliseconds busy{1'000};  ///< until a lead or a campaign that is busy is tried again
+    std::chrono::milliseconds busy{1'000};           ///< until a lead or a campaign that is busy is tried again
+    std::chrono::milliseconds creates_hold{60'000};  ///< until creates are tried again when the plan is full
     sync::Backoff backoff{};
+    sync::Backoff pause{std::chrono::seconds{5}, std::chrono::minutes{5}};  ///< of a workspace that is refused
 };
 
 /// What everything that pushes works with. Outlives all of it.

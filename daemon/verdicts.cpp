@@ -56,11 +56,12 @@ boost::asio::awaitable<void> Verdicts::heed(sync::Verdict verdict, sync::Failure
     if (failure.rate_limited)
         context_.pace.hold(std::max<milliseconds>(failure.retry_after.value_or(0ms), rate_limit_hold));
     if (std::holds_alternative<sync::PauseWorkspace>(verdict)) {
-        const auto wait = std::max(sync::backoff_delay({5s, 5min}, ++pauses_, context_.dice()), milliseconds{1s});
+        const auto wait =
+            std::max(sync::backoff_delay(context_.timing.pause, ++pauses_, context_.dice()), milliseconds{1s});
         paused_until_ = std::max(paused_until_, clock.now() + wait);
         co_await context_.state.problem(WorkspaceState::Side::writing, failure.message);
     } else if (std::holds_alternative<sync::HoldCreates>(verdict)) {
-        creates_held_until_ = clock.now() + 1min;
+        creates_held_until_ = clock.now() + context_.timing.creates_hold;
         co_await context_.state.problem(WorkspaceState::Side::writing, "creates are held: " + failure.message);
     } else {
         pauses_ = 0;

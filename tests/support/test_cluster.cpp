@@ -2,12 +2,17 @@
 
 #include <array>
 #include <cerrno>
+#include <csignal>
 #include <fcntl.h>
+#include <fstream>
+#include <memory>
+#include <stdexcept>
 #include <string>
 #include <system_error>
 #include <unistd.h>
 
 #include "connectors/postgres/embedded_cluster.hpp"
+#include "tests/support/eventually.hpp"
 #include "tests/support/temporary_directory.hpp"
 
 namespace leadsync::test_support {
@@ -42,11 +47,26 @@ void watch_over(const std::string& folder) {
 }
 
 struct TestCluster {
-    TestCluster() { watch_over(folder.path()); }
+    TestCluster() {
+        watch_over(folder.path());
+        open();
+    }
+
+    /// Starts the server when it does not run.
+    void open() {
+        // The new one first: the old one would stop a server that nobody else uses.
+        cluster = std::make_unique<postgres::EmbeddedCluster>(open_to_server(folder),
+                                                              postgres::EmbeddedClusterOptions{.durable = false});
+    }
+
+    [[nodiscard]] pid_t server() const {
+        pid_t process = 0;
+        std::ifstream{folder.path() / "postgres/data/postmaster.pid"} >> process;
+        return process;
+    }
 
     TemporaryDirectory folder;
-    // NOLINTNEXTLINE(cppcoreguidelines-avoid-non-const-global-variables)
-    postgres::EmbeddedCluster cluster{open_to_server(folder), {.durable = false}};
+    std::unique_ptr<postgres::EmbeddedCluster> cluster;
 
     /// mkdtemp's 0700 would keep the server's account out when we are root.
     static const std::filesystem::path& open_to_server(const TemporaryDirectory& directory) {
@@ -55,11 +75,23 @@ struct TestCluster {
     }
 };
 
+TestCluster& the_cluster() {
+    static TestCluster cluster;
+    return cluster;
+}
+
 }  // namespace
 
-std::string test_cluster_url() {
-    static const TestCluster cluster;
-    return cluster.cluster.url();
+std::string test_cluster_url() { return the_cluster().cluster->url(); }
+
+void restart_test_cluster(ServerEnd end) {
+    auto& cluster = the_cluster();
+    const auto server = cluster.server();
+    if (server <= 0) throw std::runtime_error{"the test cluster does not run"};
+    ::kill(server, end == ServerEnd::fast ? SIGINT : SIGQUIT);
+    const auto is_gone = [&] { return ::kill(server, 0) != 0 && errno == ESRCH; };
+    if (!eventually(is_gone, std::chrono::seconds{30})) throw std::runtime_error{"the test cluster does not stop"};
+    cluster.open();
 }
 
 }  // namespace leadsync::test_support
