@@ -2,6 +2,7 @@
 
 #include <csignal>
 #include <systemd/sd-daemon.h>
+#include <thread>
 
 #include <boost/asio/signal_set.hpp>
 #include <spdlog/spdlog.h>
@@ -19,6 +20,7 @@ namespace {
 using namespace std::chrono_literals;
 
 constexpr std::size_t database_threads = 3;
+constexpr sync::Backoff database_backoff{500ms, 10s};
 constexpr auto grace = 5s;  // for what is in hand at SIGTERM; the rest of ten seconds is for unwinding
 
 std::vector<std::string> names_of(const Config& config) {
@@ -42,12 +44,11 @@ std::optional<std::string> ConfiguredDatabase::psql_command() const {
     return cluster_ ? std::optional{cluster_->psql_command()} : std::nullopt;
 }
 
-void prepare_schema(const std::string& url, const Config& config) {
+void prepare_schema(const std::string& url, const std::vector<std::string>& workspaces) {
     for (const auto& migration : postgres::Migrator{url, postgres::embedded_migrations()}.migrate())
         spdlog::info("schema: migration {} applied", migration.name);
     postgres::Database database{url, 1};
-    database.run_blocking(
-        [&](pqxx::work& transaction) { postgres::Workspaces::declare(transaction, names_of(config)); });
+    database.run_blocking([&](pqxx::work& transaction) { postgres::Workspaces::declare(transaction, workspaces); });
 }
 
 DrivenWorkspace::DrivenWorkspace(const asio::any_io_executor& executor, postgres::Database& database, Clock& clock,
@@ -64,8 +65,8 @@ Daemon::Daemon(const Config& config, SyncOptions options)
     : options_{options},
       configured_{config},
       database_{configured_.url(), database_threads},
-      listener_{io_.get_executor(), configured_.url(), names_of(config)} {
-    prepare_schema(configured_.url(), config);
+      names_{names_of(config)},
+      listener_{io_.get_executor(), configured_.url(), names_} {
     for (const auto& workspace : config.workspaces)
         workspaces_.push_back(
             std::make_unique<DrivenWorkspace>(io_.get_executor(), database_, clock_, workspace, options_));
@@ -73,16 +74,37 @@ Daemon::Daemon(const Config& config, SyncOptions options)
 
 /// This process drives the workspaces from here on, alone: leases of an earlier one are void.
 void Daemon::start() {
+    prepare_schema(configured_.url(), names_);
     listener_.connect();
-    return_what_is_left();
-}
-
-void Daemon::return_what_is_left() {
     for (const auto& workspace : workspaces_) release_all(workspace->store());
 }
 
+/// A machine may start us before its PostgreSQL, or restart that one while we start.
+void Daemon::start_once_database_is_up() {
+    auto dice = random_dice();
+    for (int attempt = 1;; ++attempt) {
+        try {
+            start();
+            return;
+        } catch (const pqxx::failure& error) {
+            if (!postgres::is_away(error)) throw;
+            const auto wait = sync::backoff_delay(database_backoff, attempt, dice());
+            spdlog::warn("{}; trying again in {} ms", postgres::one_line(error), wait.count());
+            std::this_thread::sleep_for(wait);
+        }
+    }
+}
+
+void Daemon::return_what_is_left() {
+    try {
+        for (const auto& workspace : workspaces_) release_all(workspace->store());
+    } catch (const pqxx::failure& error) {
+        spdlog::warn("leases stay until they expire or the next start: {}", postgres::one_line(error));
+    }
+}
+
 void Daemon::run() {
-    start();
+    start_once_database_is_up();
     spdlog::info("leadsync drives {} workspace(s)", workspaces_.size());
     sd_notify(0, "READY=1");
     std::exception_ptr failed;
@@ -132,7 +154,7 @@ asio::awaitable<void> Daemon::listen() {
         } catch (const pqxx::failure& error) {
             spdlog::warn("listening for local edits: {}", postgres::one_line(error));
         }
-        co_await clock_.sleep_for(sync::backoff_delay({500ms, 10s}, attempt, dice()));
+        co_await clock_.sleep_for(sync::backoff_delay(database_backoff, attempt, dice()));
         try {
             listener_.connect();
         } catch (const pqxx::failure& error) {

@@ -31,8 +31,8 @@ private:
     std::string url_;
 };
 
-/// Applies what is pending and makes the config's workspaces known.
-void prepare_schema(const std::string& url, const Config& config);
+/// Applies what is pending and makes the workspaces known.
+void prepare_schema(const std::string& url, const std::vector<std::string>& workspaces);
 
 /// A workspace's connections to both sides, and the sync between them.
 class DrivenWorkspace {
@@ -57,8 +57,8 @@ class Daemon {
 public:
     explicit Daemon(const Config& config, SyncOptions options = {});
 
-    /// Drives every workspace of the config. Returns after SIGTERM or SIGINT, with every task unwound and what was in
-    /// hand finished or returned; a second signal hurries it.
+    /// Drives every workspace of the config, once PostgreSQL can be reached. Returns after SIGTERM or SIGINT, with
+    /// every task unwound and what was in hand finished or returned; a second signal hurries it.
     void run();
 
     /// One complete sweep of the named workspaces (none: all), then, with `drain`, until nothing is pending. False
@@ -73,6 +73,7 @@ private:
     boost::asio::awaitable<void> stop_signal();
     boost::asio::awaitable<void> finish_what_is_in_hand();
     void start();
+    void start_once_database_is_up();
     void return_what_is_left();
 
     SyncOptions options_;
@@ -81,6 +82,7 @@ private:
     boost::asio::io_context io_{1};  // one I/O thread: what it owns needs no lock
     SystemClock clock_;
     std::vector<std::unique_ptr<DrivenWorkspace>> workspaces_;
+    std::vector<std::string> names_;
     postgres::Listener listener_;
 };
 

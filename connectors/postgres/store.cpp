@@ -26,6 +26,12 @@ std::string one_line(const std::exception& error) {
     return "PostgreSQL: " + message;
 }
 
+bool is_away(const pqxx::failure& error) {
+    if (dynamic_cast<const pqxx::broken_connection*>(&error) != nullptr) return true;
+    const auto* answer = dynamic_cast<const pqxx::sql_error*>(&error);
+    return answer != nullptr && answer->sqlstate().starts_with("57P0");  // shut down, crashed, starting up
+}
+
 void Store::run_blocking(const std::function<void(store::Transaction&)>& step) {
     database_.run_blocking([&](pqxx::work& transaction) { run_in(transaction, workspace_, step); });
 }

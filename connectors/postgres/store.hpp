@@ -26,4 +26,7 @@ private:
 /// An exception of PostgreSQL as one line.
 std::string one_line(const std::exception& error);
 
+/// Whether the server could not be reached or went away, so that the same may succeed once it is back.
+bool is_away(const pqxx::failure& error);
+
 }  // namespace leadsync::postgres

@@ -81,6 +81,25 @@ TEST_F(Command, RunFollowsBothSidesAndEndsCleanlyOnSigterm) {
     EXPECT_TRUE(test_support::differences(database_.url(), "acme", instantly_->all_leads()).empty());
 }
 
+TEST_F(Command, RunWaitsForAServerThatIsNotUpYet) {
+    serve(100);
+    database_.accept_connections(false);
+    const auto daemon = start({"run"});
+    ASSERT_TRUE(eventually([&] { return daemon->errors().find("trying again") != std::string::npos; }))
+        << daemon->errors();
+    database_.accept_connections(true);
+    EXPECT_TRUE(eventually([&] {
+        try {
+            return value("SELECT state FROM crm.workspaces") == "following";
+        } catch (const pqxx::failure&) {
+            return false;
+        }
+    })) << daemon->errors();
+    database_.accept_connections(false);
+    daemon->send(SIGTERM);
+    EXPECT_EQ(daemon->wait(10s), 0) << "the server may go first: " << daemon->errors();
+}
+
 TEST_F(Command, AnEditSurvivesAKillOfTheDaemonInTheMiddleOfItsPush) {
     serve(300);
     ASSERT_EQ(run({"backfill"}).status, 0);

@@ -74,6 +74,12 @@ TestDatabase::TestDatabase(Contents contents) : name_{fresh_name()}, url_{with_d
     on_server(fmt::format("CREATE DATABASE {} TEMPLATE {}", name_, source));
 }
 
+void TestDatabase::accept_connections(bool accept) const {
+    on_server(fmt::format("ALTER DATABASE {} ALLOW_CONNECTIONS {}", name_, accept));
+    if (!accept)
+        on_server(fmt::format("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = '{}'", name_));
+}
+
 TestDatabase::~TestDatabase() {
     try {
         on_server(fmt::format("DROP DATABASE IF EXISTS {} WITH (FORCE)", name_));

@@ -18,6 +18,9 @@ public:
     TestDatabase(const TestDatabase&) = delete;
     TestDatabase& operator=(const TestDatabase&) = delete;
 
+    /// Whether it lets clients in; those that are there are thrown out when it does not.
+    void accept_connections(bool accept) const;
+
     /// For libpq, with the rights of a superuser.
     [[nodiscard]] const std::string& url() const { return url_; }
 
