@@ -155,7 +155,7 @@ Exit check(const Config& config) {
     auto workspaces = [&]() -> boost::asio::awaitable<void> {
         for (const auto& workspace : config.workspaces) co_await check_workspace(workspace, report);
     };
-    boost::asio::co_spawn(io, workspaces(), [](std::exception_ptr error) {
+    boost::asio::co_spawn(io, workspaces(), [](const std::exception_ptr& error) {
         if (error) std::rethrow_exception(error);
     });
     io.run();

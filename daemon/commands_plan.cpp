@@ -162,7 +162,7 @@ std::vector<WorkspacePlan> plan_all(const std::vector<const WorkspaceConfig*>& c
         co_await all(std::move(tasks));
     };
     std::exception_ptr failed;
-    asio::co_spawn(io, plan_them(), [&](std::exception_ptr error) { failed = error; });
+    asio::co_spawn(io, plan_them(), [&](std::exception_ptr error) { failed = std::move(error); });
     io.run();
     if (failed) std::rethrow_exception(failed);
     return plans;

@@ -13,7 +13,6 @@ namespace leadsync::daemon {
 namespace {
 
 using namespace std::chrono_literals;
-using store::Claim;
 using store::Transaction;
 using sync::Field;
 
@@ -357,7 +356,8 @@ asio::awaitable<bool> Creator::find_posted(const Row& row) {
         }
         if (refusal) {
             // A made-up cursor may be refused: then the list is read from its start.
-            if (refusal->failure().kind != sync::FailureKind::lead || query.after != first) throw *refusal;
+            if (refusal->failure().kind != sync::FailureKind::lead || query.after != first)
+                throw instantly::ApiError{*refusal};
             query.after.reset();
             continue;
         }

@@ -108,7 +108,7 @@ void Daemon::run() {
     spdlog::info("leadsync drives {} workspace(s)", workspaces_.size());
     sd_notify(0, "READY=1");
     std::exception_ptr failed;
-    asio::co_spawn(io_, serve(), [&](std::exception_ptr error) { failed = error; });
+    asio::co_spawn(io_, serve(), [&](std::exception_ptr error) { failed = std::move(error); });
     io_.run();
     sd_notify(0, "STOPPING=1");
     if (failed) std::rethrow_exception(failed);
@@ -190,7 +190,7 @@ bool Daemon::backfill(const std::vector<std::string>& names, bool drain) {
         co_await until_first_ends(std::move(tasks));
     };
     std::exception_ptr failed;
-    asio::co_spawn(io_, either(), [&](std::exception_ptr error) { failed = error; });
+    asio::co_spawn(io_, either(), [&](std::exception_ptr error) { failed = std::move(error); });
     io_.run();
     progress.finish();
     if (failed) std::rethrow_exception(failed);

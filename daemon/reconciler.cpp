@@ -127,7 +127,7 @@ Reconciler::Sorted Reconciler::sort(const Claims& claims, LookUp seen) const {
     return sorted;
 }
 
-void Reconciler::sort_merged(const Claim& claim, MergedLead lead, Sorted& sorted) const {
+void Reconciler::sort_merged(const Claim& claim, MergedLead&& lead, Sorted& sorted) const {
     auto& result = lead.result;
     const int sent_already = claim.resends + 1;
     if (!result.lost.empty() && sent_already >= sync::lost_writes_max) {
@@ -136,19 +136,19 @@ void Reconciler::sort_merged(const Claim& claim, MergedLead lead, Sorted& sorted
     }
     Sending sending{.claim = claim, .instantly_id = lead.instantly_id};
     sending.plan = sync::plan_push(result);
-    sending.local = result.local;
-    sending.remote = result.remote;
-    sending.lost = result.lost;
+    sending.local = std::move(result.local);
+    sending.remote = std::move(result.remote);
+    sending.lost = std::move(result.lost);
+    const bool merge_may_show =
+        claim.merge_sent_ago && *claim.merge_sent_ago < context_.timing.patience;  // not yet, perhaps
     if (!sending.plan.empty())
         sorted.sendings.push_back(std::move(sending));
     else if (!result.awaited.empty())
         sorted.later.push_back(claim);
     else if (!sending.plan.refused.empty())
         sorted.refused.emplace_back(claim, joined(sending.plan.refused));
-    else if (claim.merge_into && claim.merge_sent_ago && *claim.merge_sent_ago < context_.timing.patience)
-        sorted.later.push_back(claim);  // it may not show yet
     else if (claim.merge_into)
-        sorted.to_merge.push_back(claim);
+        (merge_may_show ? sorted.later : sorted.to_merge).push_back(claim);
     else
         sorted.finished.push_back(claim);
 }

@@ -40,7 +40,7 @@ private:
 
     boost::asio::awaitable<LookUp> look_up(const Claims& claims);
     [[nodiscard]] Sorted sort(const Claims& claims, LookUp seen) const;
-    void sort_merged(const store::Claim& claim, MergedLead lead, Sorted& sorted) const;
+    void sort_merged(const store::Claim& claim, MergedLead&& lead, Sorted& sorted) const;
     boost::asio::awaitable<void> settle_gone(Claims claims);
     boost::asio::awaitable<void> merge_away(Claims claims);
     boost::asio::awaitable<void> merge_away(store::Claim claim);

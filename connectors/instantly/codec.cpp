@@ -243,6 +243,9 @@ json to_json(sync::Field field, const Value& value) {
     return *text;
 }
 
-json to_json(const sync::CustomVariables& variables) { return json(variables); }
+json to_json(const sync::CustomVariables& variables) {
+    json object = variables;
+    return object;
+}
 
 }  // namespace leadsync::instantly

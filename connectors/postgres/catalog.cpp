@@ -56,7 +56,7 @@ void Progress::replace_catalog(Catalog catalog, const std::vector<store::Catalog
     BinaryArray numbers{int4};
     for (const auto& row : rows) {
         if (!sync::canonical(sync::Kind::uuid, row.id)) {
-            spdlog::warn("workspace {}: {} \"{}\" has no usable id (\"{}\") and is left out", workspace_,
+            spdlog::warn(R"(workspace {}: {} "{}" has no usable id ("{}") and is left out)", workspace_,
                          table_of(catalog).name, row.name, row.id);
             continue;
         }

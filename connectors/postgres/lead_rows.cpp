@@ -8,7 +8,6 @@ namespace leadsync::postgres {
 namespace {
 
 using sync::Field;
-using sync::FieldSpec;
 using sync::Instant;
 using sync::Kind;
 using sync::KnownLead;

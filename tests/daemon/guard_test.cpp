@@ -347,6 +347,19 @@ TEST_F(RemoteEdits, WaitAlsoWhenTheLeadIsEditedHere) {
     }
 }
 
+TEST_F(RemoteEdits, StayHeldWhenTheLeadIsSeenByALookForAnother) {
+    edit_too_many_there();
+    const auto email = local(held_, "email");
+    // Where the answer is lost, every lead with that email is looked at.
+    world().instantly().add_fault({{"kind", "lost"}, {"path", "/leads/add"}, {"count", 1}});
+    world().sql("INSERT INTO crm.leads (workspace, email, campaign) VALUES ('acme', '" + email + "', '"
+                + world().other_campaign(local(held_, "campaign")) + "')");
+    sync_once();
+    EXPECT_EQ(count("lower(email) = lower('" + email + "') AND sync_status = 'synced'"), "1") << "the new one";
+    EXPECT_EQ(local(held_, "sync_status || ' ' || coalesce(phone, '')"), "held " + before_);
+    EXPECT_EQ(undecided("change", "remote"), "6");
+}
+
 TEST_F(RemoteEdits, MadeWhileOthersAreHeldAreMeasuredAnew) {
     edit_too_many_there();
     edit_there(11, 14, "+1 later");
