@@ -12,11 +12,6 @@ constexpr std::array place{Field::campaign, Field::list_id};
 
 bool present(const Value& value) { return value && !value->empty(); }
 
-bool is_text(const Key& key) {
-    const auto field = field_named(key);
-    return variable_of(key) || (field && spec(*field).kind == Kind::text);
-}
-
 /// Collects the outcome of one key after the other.
 class Merger {
 public:
@@ -151,8 +146,8 @@ private:
         if (const auto out = base_.expected.find(key); out != base_.expected.end()) expected.emplace(out->second);
         if (place_overtaken_ && is_place(key)) expected.reset();
         auto plan = plan_key(question.base, question.local, question.remote, expected, base_.expectations_expired);
-        if (plan.write_lost && circumstances_.form_is_believed && expected && is_text(key)
-            && agree(question.local, *expected) && same_but_for_form(question.remote, *expected)) {
+        if (plan.write_lost && circumstances_.form_is_believed && expected && agree(question.local, *expected)
+            && same_but_for_form(question.remote, *expected)) {
             plan.write_lost = false;
             plan.normalised = true;
             plan.base = *expected;

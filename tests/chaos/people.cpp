@@ -50,7 +50,16 @@ People::People(std::string workspace, std::string database_url, std::uint16_t po
 
 void People::act() {
     ++edits_;
-    const auto draw = dice_.below(100);
+    try {
+        act_on(dice_.below(100));
+    } catch (const std::runtime_error& refused) {
+        // The lead was deleted between being chosen and being worked on.
+        if (std::string_view{refused.what()}.find(" 404 ") == std::string_view::npos) throw;
+        ++refused_;
+    }
+}
+
+void People::act_on(std::uint64_t draw) {
     if (draw < 26)
         edit_text_here();
     else if (draw < 30)

@@ -38,6 +38,7 @@ private:
         std::string email;
     };
 
+    void act_on(std::uint64_t draw);
     void edit_text_here();
     void edit_many_here();
     void edit_choice_here();

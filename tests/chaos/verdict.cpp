@@ -206,13 +206,31 @@ private:
         const bool told = conflicts_.contains({row, field});
         if (other && now == other->value && told) return;
         if (there && written_soon_after(lead, field, there->at) && (!other || now == other->value || told)) return;
-        break_("lead {} {}: {} stands; here {}, there {}, {}", lead, field, now.value_or("nothing"), shown(here),
-               shown(there), told ? "and a conflict tells another story" : "and no conflict tells");
+        break_("lead {} {}: {} stands; here {}, there {}, {}{}", lead, field, now.value_or("nothing"), shown(here),
+               shown(there), told ? "and a conflict tells another story" : "and no conflict tells",
+               history_of(row, field));
+    }
+
+    /// For whoever looks into it.
+    std::string history_of(const std::string& row, const std::string& field) {
+        pqxx::connection connection{circumstances_.database_url};
+        pqxx::work query{connection};
+        std::string story;
+        for (const auto& line :
+             query.exec_params("SELECT at, coalesce(old, '-'), coalesce(new, '-'), side, rule, coalesce(request, '') "
+                               "FROM crm.history WHERE workspace = $1 AND lead_id = $2 AND (field = $3 OR field IS "
+                               "NULL) ORDER BY id",
+                               workspace_, row, field))
+            story += fmt::format("\n    {} {} -> {}, {} {} {}", line[0].c_str(), line[1].c_str(), line[2].c_str(),
+                                 line[3].c_str(), line[4].c_str(), line[5].c_str());
+        return story;
     }
 
     static std::string shown(const std::optional<Ledger::Edit>& edit) {
         if (!edit) return "no edit";
-        return fmt::format("\"{}\" at {:%T}", edit->value, std::chrono::floor<std::chrono::milliseconds>(edit->at));
+        const auto milliseconds = edit->at.time_since_epoch() / 1ms % 1000;
+        return fmt::format("\"{}\" at {:%T}.{:03}", edit->value, std::chrono::floor<std::chrono::seconds>(edit->at),
+                           milliseconds);
     }
 
     /// No create made a second lead.

@@ -34,7 +34,7 @@ missed=0
 build
 without 'stale answers' sync/observe.cpp 'if (known.written_at && observation.requested_at < *known.written_at) return true;' 'return false;'
 without 'generation' tests/simulation/model_queue.cpp 'return {&found->second, found->second.generation == claim.generation};' 'return {&found->second, true};'
-without 'create adoption' daemon/observation.cpp 'if (found == rows.end()) {' 'if (true || found == rows.end()) {'
+without 'create adoption' daemon/observation.cpp 'if (found == rows.end() || options_.adopted' 'if (true || found == rows.end() || options_.adopted'
 without 'normalising servers' sync/merge.cpp 'const bool arrived = as_sent || !agree(remote, base);' 'const bool arrived = as_sent;'
 without 'expected overlay' sync/merge.cpp 'if (!arrived && !expired) {' 'if (!arrived && expired && !expired) {'
 exit $missed
