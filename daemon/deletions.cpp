@@ -5,7 +5,6 @@
 #include <fmt/format.h>
 #include <spdlog/spdlog.h>
 
-#include "daemon/request_sizes.hpp"
 #include "daemon/tasks.hpp"
 
 namespace leadsync::daemon {
@@ -30,8 +29,9 @@ boost::asio::awaitable<void> Deletions::examine() {
 
 /// A look-up of up to a hundred. False: none were left.
 boost::asio::awaitable<bool> Deletions::look_into_some() {
-    const auto noted = co_await store_.run(
-        [](store::Transaction& transaction) { return transaction.leads.absent(static_cast<int>(look_up_max)); });
+    const auto noted = co_await store_.run([](store::Transaction& transaction) {
+        return transaction.leads.absent(static_cast<int>(instantly::look_up_max));
+    });
     if (noted.empty()) co_return false;
     const auto requested_at = clock_.wall();
     instantly::LeadQuery query;

@@ -13,6 +13,9 @@
 
 namespace leadsync::daemon {
 
+/// How many leads are asked for one by one at the same time.
+inline constexpr std::size_t asked_at_once = 8;
+
 /// What to do about leads that a complete sweep did not find (DESIGN §5, Deletion): a look-up by id, then GET, then
 /// the guard, then `deletes.remote`. A hidden row or an empty answer is no deletion.
 class Deletions {

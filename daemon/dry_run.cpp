@@ -11,12 +11,12 @@
 #include "connectors/instantly/api_error.hpp"
 #include "connectors/instantly/client.hpp"
 #include "connectors/postgres/preview.hpp"
+#include "daemon/deletions.hpp"
 #include "daemon/observation.hpp"
 #include "daemon/pace.hpp"
 #include "daemon/persistence.hpp"
 #include "daemon/planned_sends.hpp"
 #include "daemon/push_context.hpp"
-#include "daemon/request_sizes.hpp"
 #include "daemon/tasks.hpp"
 #include "sync/guard.hpp"
 
@@ -202,7 +202,7 @@ private:
             try {
                 auto call = [&] { return client_.list_leads(query); };
                 auto page = co_await persist(call);
-                page_limit_ = std::min(page_limit_max, page_limit_ * 2);
+                page_limit_ = std::min(instantly::page_limit_max, page_limit_ * 2);
                 co_return page;
             } catch (const instantly::AnswerTooLarge&) {
                 if (page_limit_ == 1) throw;
@@ -216,9 +216,9 @@ private:
         std::vector<QueuedLead*> hidden;
         for (const auto& id : order_)
             if (to_look_up_.contains(queue_.at(id).claim.instantly_id.text)) hidden.push_back(&queue_.at(id));
-        for (std::size_t from = 0; from < hidden.size(); from += look_up_max) {
+        for (std::size_t from = 0; from < hidden.size(); from += instantly::look_up_max) {
             Gone batch;
-            for (std::size_t i = from; i < std::min(hidden.size(), from + look_up_max); ++i)
+            for (std::size_t i = from; i < std::min(hidden.size(), from + instantly::look_up_max); ++i)
                 batch.emplace_back(hidden[i]->claim.id, hidden[i]->claim.instantly_id);
             const auto gone = co_await look_up(std::move(batch));
             co_await read([&](Transaction& transaction, Preview& /*preview*/) {
@@ -246,9 +246,9 @@ private:
     /// What a sweep does not find may be gone: see Deletions.
     asio::awaitable<void> look_into_absent() {
         Gone confirmed;
-        for (std::size_t from = 0; from < absent_.size(); from += look_up_max) {
+        for (std::size_t from = 0; from < absent_.size(); from += instantly::look_up_max) {
             Gone batch;
-            for (std::size_t i = from; i < std::min(absent_.size(), from + look_up_max); ++i)
+            for (std::size_t i = from; i < std::min(absent_.size(), from + instantly::look_up_max); ++i)
                 if (!decided_gone_.contains(absent_[i].first.text)) batch.push_back(absent_[i]);
             if (batch.empty()) continue;
             const auto gone = co_await look_up(std::move(batch));
@@ -508,7 +508,7 @@ private:
     Gone absent_;
     std::optional<std::int64_t> changes_allowed_;
     std::int64_t edits_let_in_ = 0;
-    int page_limit_ = page_limit_max;
+    int page_limit_ = instantly::page_limit_max;
 };
 
 }  // namespace

@@ -3,7 +3,6 @@
 #include <spdlog/spdlog.h>
 
 #include "connectors/instantly/api_error.hpp"
-#include "daemon/request_sizes.hpp"
 #include "daemon/tasks.hpp"
 
 namespace leadsync::daemon {
@@ -106,7 +105,7 @@ asio::awaitable<instantly::LeadPage> Observer::fetch_page() {
         bool refused = false;
         try {
             auto page = co_await client_.list_leads(query);
-            page_limit_ = std::min(page_limit_max, page_limit_ * 2);
+            page_limit_ = std::min(instantly::page_limit_max, page_limit_ * 2);
             co_return page;
         } catch (const instantly::AnswerTooLarge& error) {
             if (page_limit_ == 1) throw;
@@ -182,7 +181,7 @@ asio::awaitable<void> Observer::read_new_leads() {
         warn_of_unusable(workspace_, page);
         // Behind the newest come the ids of old leads, which say nothing about time.
         std::erase_if(page.leads, [](const auto& lead) { return !sync::is_time_ordered(lead.id); });
-        more = page.next && page.leads.size() == page_limit_max;
+        more = page.next && page.leads.size() == instantly::page_limit_max;
         if (more) after = page.leads.back().id;
         auto observations = observations_of(page, requested_at, clock_.wall());
         const auto result = co_await store_.run([&](Transaction& transaction) {

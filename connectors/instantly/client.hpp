@@ -28,14 +28,18 @@ struct LeadPage {
     std::optional<std::chrono::sys_seconds> answered_at;
 };
 
+/// Leads to a page of `leads/list`, and ids to a look-up by them. Source: INSTANTLY.md, Reading leads.
+inline constexpr int page_limit_max = 100;
+inline constexpr std::size_t look_up_max = 100;
+
 /// What to list. Empty members do not narrow.
 struct LeadQuery {
     std::optional<sync::CampaignId> campaign;
     std::optional<sync::ListId> list;
-    std::vector<sync::InstantlyId> ids;  ///< at most 100
-    std::vector<std::string> contacts;   ///< emails, at most 100
+    std::vector<sync::InstantlyId> ids;  ///< at most look_up_max
+    std::vector<std::string> contacts;   ///< emails, at most look_up_max
     std::optional<std::string> after;    ///< cursor
-    int limit = 100;                     ///< 1..100
+    int limit = page_limit_max;          ///< 1 to that
 };
 
 struct InterestUpdate {

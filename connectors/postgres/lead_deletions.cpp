@@ -1,18 +1,12 @@
 #include "connectors/postgres/arrays.hpp"
 #include "connectors/postgres/database.hpp"
+#include "connectors/postgres/lead_rows.hpp"
 #include "connectors/postgres/leads.hpp"
 
 namespace leadsync::postgres {
 
 using sync::InstantlyId;
 using sync::LeadId;
-
-namespace {
-
-constexpr auto first_id = "00000000-0000-0000-0000-000000000000";
-constexpr auto last_id = "ffffffff-ffff-ffff-ffff-ffffffffffff";
-
-}  // namespace
 
 void Leads::note_absent(const std::optional<std::string>& after, const std::optional<std::string>& last,
                         const std::vector<InstantlyId>& present, sync::Instant requested_at) {

@@ -10,6 +10,10 @@
 
 namespace leadsync::postgres {
 
+/// The ends of a range of ids that is open there.
+inline constexpr auto first_id = "00000000-0000-0000-0000-000000000000";
+inline constexpr auto last_id = "ffffffff-ffff-ffff-ffff-ffffffffffff";
+
 /// Rows of `crm.leads` with their bases, to and from SQL. The statements follow from the field table.
 
 std::vector<sync::KnownLead> load_leads(pqxx::work& transaction, const std::string& workspace,

@@ -11,13 +11,6 @@
 
 namespace leadsync::postgres {
 
-namespace {
-
-constexpr auto first_id = "00000000-0000-0000-0000-000000000000";
-constexpr auto last_id = "ffffffff-ffff-ffff-ffff-ffffffffffff";
-
-}  // namespace
-
 std::optional<std::string> Preview::pinned() {
     static const Statement statement{"pinned", "SELECT instantly_workspace_id FROM crm.workspaces WHERE name = $1"};
     const auto rows = execute(transaction_, statement, workspace_);

@@ -261,6 +261,16 @@ protected:
     std::vector<LeadId> held(HoldKind kind, const std::vector<LeadId>& ids) {
         return store_->run([&](Transaction& transaction) { return transaction.queue.held(kind, ids); });
     }
+    /// One lead of which an edit made here is held, and then one made there.
+    std::vector<HeldLine> held_on_both_sides() {
+        synced({1});
+        edit(1, "Ada");
+        hold_backlog(HoldKind::change);
+        hold(HoldKind::remote_change, {lead_id(1)});
+        const auto lines = store_->held();
+        EXPECT_EQ(lines.size(), 2);
+        return lines;
+    }
 };
 
 TEST_P(GuardContract, CountsWhatWaitsByKind) {
@@ -375,12 +385,7 @@ TEST_P(GuardContract, CarriesADecisionToALeadThatWasNotQueued) {
 }
 
 TEST_P(GuardContract, HoldsALeadUntilEverythingOfItIsDecided) {
-    synced({1});
-    edit(1, "Ada");
-    hold_backlog(HoldKind::change);
-    hold(HoldKind::remote_change, {lead_id(1)});
-    const auto lines = store_->held();
-    ASSERT_EQ(lines.size(), 2);
+    const auto lines = held_on_both_sides();
     store_->decide(lines[0].id, true);
     EXPECT_TRUE(claim().empty()) << "the edit made on Instantly still waits";
     store_->decide(lines[1].id, true);
@@ -388,12 +393,7 @@ TEST_P(GuardContract, HoldsALeadUntilEverythingOfItIsDecided) {
 }
 
 TEST_P(GuardContract, CarriesOutARejectionThatIsFollowedByAnApproval) {
-    synced({1});
-    edit(1, "Ada");
-    hold_backlog(HoldKind::change);
-    hold(HoldKind::remote_change, {lead_id(1)});
-    const auto lines = store_->held();
-    ASSERT_EQ(lines.size(), 2);
+    const auto lines = held_on_both_sides();
     store_->decide(lines[0].id, false);
     store_->decide(lines[1].id, true);
     const auto claimed = claim_one();
