@@ -49,9 +49,9 @@ private:
 boost::asio::awaitable<void> check_workspace(const WorkspaceConfig& config, Report& report) {
     const auto executor = co_await boost::asio::this_coro::executor;
     SystemClock clock;
-    Pace pace{clock, {config.rate.per_second, config.rate.per_minute, config.rate.share}};
+    Pace pace{clock, limits_of(config.rate), nullptr};
     instantly::HttpTransport transport{executor, transport_options(config)};
-    instantly::Client client{transport, config.api_key.reveal(), [&pace] { return pace.turn(); }};
+    instantly::Client client{transport, config.api_key.reveal(), pace.lane(sync::Lane::fresh)};
     try {
         const auto workspace = co_await client.current_workspace();
         report.ok(fmt::format("workspace {}: the key belongs to \"{}\"", config.name, workspace.name));

@@ -56,7 +56,7 @@ public:
           clock_{clock},
           dice_{std::move(dice)},
           config_{config},
-          client_{transport, config.api_key.reveal(), [this] { return pace_->turn(); }},
+          client_{transport, config.api_key.reveal(), [this] { return pace_->lane(sync::Lane::rest)(); }},
           sends_{plan_, leads_kept} {
         plan_.workspace = config.name;
     }
@@ -96,7 +96,7 @@ private:
         changes_allowed_ = sync::allowed(config_.guard.changes, leads_here_);
         const auto& rate = config_.rate;
         const auto share = driven ? std::min(rate.share, std::max(1 - rate.share, share_at_least)) : rate.share;
-        pace_.emplace(clock_, sync::RateWindows{rate.per_second, rate.per_minute, share});
+        pace_.emplace(clock_, sync::RateLimits{rate.per_second, rate.per_minute, share}, nullptr);
     }
 
     static bool is_due(const QueuedLead& lead) { return !lead.held && !lead.dead; }
@@ -481,7 +481,7 @@ private:
             }
             const auto wait = std::max(sync::backoff_delay({}, attempt, dice_()),
                                        failure->retry_after.value_or(std::chrono::milliseconds{0}));
-            if (failure->rate_limited) pace_->hold(std::max(wait, rate_limit_hold));
+            if (failure->rate_limited) pace_->refused(std::max(wait, rate_limit_hold));
             spdlog::warn("workspace {}: {}; attempt {}, next in {} ms", config_.name, failure->message, attempt,
                          wait.count());
             co_await clock_.sleep_for(wait);

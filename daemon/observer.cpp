@@ -30,9 +30,11 @@ std::vector<sync::InstantlyId> ids_of(const instantly::LeadPage& page) {
 
 }  // namespace
 
-Observer::Observer(instantly::Client& client, store::Store& store, Clock& clock, WorkspaceState& state,
-                   Persistence persistence, const WorkspaceConfig& config, milliseconds patience)
-    : client_{client},
+Observer::Observer(instantly::Client& fresh, instantly::Client& rest, store::Store& store, Clock& clock,
+                   WorkspaceState& state, Persistence persistence, const WorkspaceConfig& config,
+                   milliseconds patience)
+    : fresh_{fresh},
+      rest_{rest},
       store_{store},
       clock_{clock},
       state_{state},
@@ -43,7 +45,7 @@ Observer::Observer(instantly::Client& client, store::Store& store, Clock& clock,
       guard_{config.guard},
       remote_deletes_{config.deletes.remote},
       observing_{.policy = config.conflicts},
-      deletions_{client, store, clock, config.name, observing_, config.deletes.remote, config.guard.deletes} {}
+      deletions_{rest, store, clock, config.name, observing_, config.deletes.remote, config.guard.deletes} {}
 
 asio::awaitable<void> Observer::sweep() {
     at_.reset();
@@ -104,7 +106,7 @@ asio::awaitable<instantly::LeadPage> Observer::fetch_page() {
         instantly::LeadQuery query{.after = at_->cursor, .limit = page_limit_};
         bool refused = false;
         try {
-            auto page = co_await client_.list_leads(query);
+            auto page = co_await rest_.list_leads(query);
             page_limit_ = std::min(instantly::page_limit_max, page_limit_ * 2);
             co_return page;
         } catch (const instantly::AnswerTooLarge& error) {
@@ -177,7 +179,7 @@ asio::awaitable<void> Observer::read_new_leads() {
     for (bool more = after.has_value(); more;) {
         const auto requested_at = clock_.wall();
         instantly::LeadQuery query{.after = after->text};
-        auto page = co_await client_.list_leads(query);
+        auto page = co_await fresh_.list_leads(query);
         warn_of_unusable(workspace_, page);
         // Behind the newest come the ids of old leads, which say nothing about time.
         std::erase_if(page.leads, [](const auto& lead) { return !sync::is_time_ordered(lead.id); });
@@ -197,10 +199,10 @@ asio::awaitable<void> Observer::read_new_leads() {
 asio::awaitable<void> Observer::read_catalog() {
     using store::Catalog;
     using store::CatalogRow;
-    const auto campaigns = co_await client_.list_campaigns();
-    const auto lists = co_await client_.list_lead_lists();
-    const auto labels = co_await client_.list_lead_labels();
-    const auto lead_count = co_await client_.lead_count();
+    const auto campaigns = co_await fresh_.list_campaigns();
+    const auto lists = co_await fresh_.list_lead_lists();
+    const auto labels = co_await fresh_.list_lead_labels();
+    const auto lead_count = co_await fresh_.lead_count();
     co_await store_.run([&](Transaction& transaction) {
         auto& progress = transaction.progress;
         std::vector<CatalogRow> rows;

@@ -27,8 +27,10 @@ struct SweepProgress {
 /// Reads a workspace: complete sweeps, and new leads in between. Every answer goes through the one merge.
 class Observer {
 public:
-    Observer(instantly::Client& client, store::Store& store, Clock& clock, WorkspaceState& state,
-             Persistence persistence, const WorkspaceConfig& config, std::chrono::milliseconds patience);
+    /// `fresh`, `rest`: the workspace by the lanes of new leads and of sweeps.
+    Observer(instantly::Client& fresh, instantly::Client& rest, store::Store& store, Clock& clock,
+             WorkspaceState& state, Persistence persistence, const WorkspaceConfig& config,
+             std::chrono::milliseconds patience);
 
     /// The whole workspace in order of id, from the checkpoint where an earlier sweep was stopped. Page and
     /// checkpoint are one transaction.
@@ -57,7 +59,8 @@ private:
     boost::asio::awaitable<bool> is_backfilled();
     boost::asio::awaitable<std::chrono::milliseconds> until_next_sweep();
 
-    instantly::Client& client_;
+    instantly::Client& fresh_;
+    instantly::Client& rest_;
     store::Store& store_;
     Clock& clock_;
     WorkspaceState& state_;

@@ -1,22 +1,209 @@
 #include "daemon/pace.hpp"
 
+#include <algorithm>
+#include <utility>
+
+#include <boost/asio/this_coro.hpp>
+
+#include "connectors/instantly/api_error.hpp"
+
 namespace leadsync::daemon {
 
-boost::asio::awaitable<void> Pace::turn() {
-    for (;;) {
-        const auto slot = windows_.next(clock_.now());
-        windows_.spend(slot);
-        if (slot > clock_.now()) co_await clock_.sleep_until(slot);
-        // The slot was given out before the server refused: stand in line again.
-        if (clock_.now() >= held_until_ || slot >= held_until_) co_return;
+using namespace std::chrono_literals;
+using boost::asio::awaitable;
+using instantly::Turn;
+
+namespace {
+
+constexpr auto until_rung = std::chrono::hours{24};
+/// A budget that recovers may allow a slot earlier than was thought.
+constexpr auto look_again = 1s;
+/// A request departs at the latest so long after its turn came: a new connection has to be opened first.
+constexpr auto departs_within = 1s;
+constexpr std::size_t seconds_kept = 62;
+
+sync::Instant second_of(sync::Instant at) { return std::chrono::floor<std::chrono::seconds>(at); }
+
+}  // namespace
+
+struct Pace::Waiter {
+    Waiter(Pace& its_pace, sync::Lane its_lane) : pace{its_pace}, lane{its_lane} { line().push_back(this); }
+
+    /// Whoever leaves without its turn, cancelled, hands on what it has.
+    ~Waiter() {
+        if (!granted) line().remove(this);
+        if (granted && !taken) pace.windows_.give_back();
+        if (pace.leader_ == this) pace.leader_ = nullptr;
+        if (pace.leader_ == nullptr) pace.wake_next();
+    }
+    Waiter(const Waiter&) = delete;
+    Waiter& operator=(const Waiter&) = delete;
+
+    std::list<Waiter*>& line() const { return pace.waiting_.at(static_cast<std::size_t>(lane)); }
+
+    awaitable<void> sleep_until(sync::SteadyTime at) {
+        const boost::asio::any_io_executor executor = co_await boost::asio::this_coro::executor;
+        Alarm its_alarm{executor, pace.clock_, at};
+        struct Ringable {
+            Ringable(Alarm*& its_slot, Alarm& alarm) : slot{its_slot} { slot = &alarm; }
+            ~Ringable() { slot = nullptr; }
+            Ringable(const Ringable&) = delete;
+            Ringable& operator=(const Ringable&) = delete;
+            Alarm*& slot;
+        };
+        const Ringable ringable{alarm, its_alarm};
+        co_await its_alarm.wait();
+    }
+
+    void ring() const {
+        if (alarm != nullptr) alarm->ring();
+    }
+
+    Pace& pace;
+    sync::Lane lane;
+    bool granted = false;
+    bool taken = false;
+    Alarm* alarm = nullptr;  // while it sleeps
+};
+
+/// Leave to send one request. It may outlive its Pace by no means: both live in one WorkspaceSync.
+class Pace::Granted final : public Turn {
+public:
+    explicit Granted(Pace& pace) : pace_{pace} {}
+    ~Granted() override {
+        if (departed_) return;
+        pace_.windows_.give_back();
+        tell_leader();
+    }
+    Granted(const Granted&) = delete;
+    Granted& operator=(const Granted&) = delete;
+
+    void departs() override {
+        if (std::exchange(departed_, true)) return;
+        pace_.windows_.depart(pace_.clock_.now());
+        tell_leader();
+    }
+
+private:
+    void tell_leader() {
+        if (pace_.leader_waits_for_departure_ && pace_.leader_ != nullptr) pace_.leader_->ring();
+    }
+
+    Pace& pace_;
+    bool departed_ = false;
+};
+
+Pace::Pace(Clock& clock, sync::RateLimits limits, store::Store* store)
+    : clock_{clock}, store_{store}, windows_{limits} {}
+
+instantly::Gate Pace::lane(sync::Lane lane) {
+    return [this, lane] { return turn(lane); };
+}
+
+awaitable<std::unique_ptr<Turn>> Pace::turn(sync::Lane lane) {
+    Waiter me{*this, lane};
+    while (!me.granted) {
+        if (leader_ == nullptr) leader_ = &me;
+        if (leader_ == &me)
+            co_await lead(me);
+        else
+            co_await me.sleep_until(clock_.now() + until_rung);
+    }
+    me.taken = true;
+    co_return std::make_unique<Granted>(*this);
+}
+
+/// Waits for the next slot, or gives it to whose turn it is.
+awaitable<void> Pace::lead(Waiter& leader) {
+    const auto now = clock_.now();
+    if (!recalled_) co_return co_await recall();
+    const auto slot = windows_.next(now);
+    if (!slot) {
+        leader_waits_for_departure_ = true;
+        co_await leader.sleep_until(now + until_rung);
+        leader_waits_for_departure_ = false;
+    } else if (*slot > now) {
+        co_await leader.sleep_until(std::min(*slot, now + look_again));
+    } else if (!is_recorded()) {
+        co_await record();
+    } else {
+        grant_next();
     }
 }
 
-void Pace::hold(std::chrono::milliseconds duration) {
-    held_until_ = std::max(held_until_, clock_.now() + duration);
-    windows_.hold_until(held_until_);
+void Pace::grant_next() {
+    std::array<std::size_t, sync::lane_count> waiting{};
+    std::ranges::transform(waiting_, waiting.begin(), [](const auto& line) { return line.size(); });
+    auto& line = waiting_.at(static_cast<std::size_t>(order_.take(waiting).value()));
+    auto* next = line.front();
+    line.pop_front();
+    windows_.grant();
+    if (store_ != nullptr) ++seconds_.back().granted;
+    next->granted = true;
+    next->ring();
 }
 
-std::size_t Pace::spent_in_minute() const { return windows_.spent_in_minute(clock_.now()); }
+void Pace::wake_next() {
+    for (const auto& line : waiting_)
+        if (!line.empty()) return line.front()->ring();
+}
+
+void Pace::refused(std::chrono::milliseconds hold) {
+    const auto now = clock_.now();
+    windows_.refused(now, now + hold);
+}
+
+// --- what was granted, across restarts ----------------------------------------------------------------------------
+
+bool Pace::is_recorded() const {
+    if (store_ == nullptr) return true;
+    return !seconds_.empty() && seconds_.back().begin == second_of(clock_.wall())
+           && seconds_.back().granted < seconds_.back().recorded;
+}
+
+/// One write for a second's requests, before the first of them: what is recorded and not used is taken for used only
+/// by a process that comes after a crash.
+awaitable<void> Pace::record() {
+    const auto second = second_of(clock_.wall());
+    std::vector<store::SpentSecond> spent;
+    for (const auto& earlier : seconds_) spent.push_back({earlier.begin, earlier.granted});
+    const bool more = !seconds_.empty() && seconds_.back().begin == second;
+    const int recorded = (more ? seconds_.back().granted : 0) + static_cast<int>(windows_.per_second());
+    if (more) spent.pop_back();
+    spent.push_back({second, recorded});
+    if (spent.size() > seconds_kept) spent.erase(spent.begin());
+    try {
+        co_await store_->run([&](store::Transaction& transaction) { transaction.progress.record_spent(spent); });
+    } catch (const store::StoreError& error) {
+        throw instantly::ApiError{
+            {.message = std::string{"nothing is sent while the request budget can't be recorded: "} + error.what()}};
+    }
+    if (!more) seconds_.push_back({second, 0, 0});
+    seconds_.back().recorded = recorded;
+    if (seconds_.size() > seconds_kept) seconds_.pop_front();
+}
+
+/// What an earlier process sent lately counts against our windows.
+awaitable<void> Pace::recall() {
+    if (store_ != nullptr) {
+        std::vector<store::SpentSecond> spent;
+        try {
+            spent =
+                co_await store_->run([](store::Transaction& transaction) { return transaction.progress.spent(); });
+        } catch (const store::StoreError& error) {
+            throw instantly::ApiError{{.message = std::string{"nothing is sent before it is known what was sent "
+                                                              "lately: "}
+                                                  + error.what()}};
+        }
+        const auto now = clock_.now();
+        const auto wall = clock_.wall();
+        for (const auto& [second, requests] : spent) {
+            const auto ago = std::max<sync::Instant::duration>(wall - (second + 1s + departs_within), 0s);
+            windows_.remember(now - ago, static_cast<std::size_t>(std::max(requests, 0)));
+            seconds_.push_back({second, requests, requests});
+        }
+    }
+    recalled_ = true;
+}
 
 }  // namespace leadsync::daemon

@@ -1,29 +1,66 @@
 #pragma once
 
+#include <array>
+#include <deque>
+#include <list>
+#include <memory>
+#include <vector>
+
 #include <boost/asio/awaitable.hpp>
 
+#include "connectors/instantly/transport.hpp"
+#include "connectors/store/store.hpp"
 #include "daemon/clock.hpp"
+#include "sync/lanes.hpp"
 #include "sync/rate_windows.hpp"
 
 namespace leadsync::daemon {
 
-/// The request limiter of one workspace: every request waits here for its turn, first come, first served.
+/// The request limiter of one workspace (DESIGN §6): every request waits here for its turn, in its lane. What was
+/// granted is recorded in the store before it leaves, a second of it at a time, so that the limits hold across a
+/// kill -9 too. Lives on one thread.
 class Pace {
 public:
-    Pace(Clock& clock, sync::RateWindows windows) : clock_{clock}, windows_{std::move(windows)} {}
+    /// `store`: where the budget is recorded; null: nowhere, for a command that runs beside the daemon.
+    Pace(Clock& clock, sync::RateLimits limits, store::Store* store);
+    Pace(const Pace&) = delete;
+    Pace& operator=(const Pace&) = delete;
 
-    /// Returns when one more request may leave, and counts it.
-    boost::asio::awaitable<void> turn();
+    /// The way to a turn in that lane. Its turns throw ApiError (nothing was sent) when the budget can't be recorded.
+    instantly::Gate lane(sync::Lane lane);
 
-    /// The server has refused a request (429): nothing leaves for a while.
-    void hold(std::chrono::milliseconds duration);
+    /// The server has answered 429: nothing leaves for so long, and less than before for a while.
+    void refused(std::chrono::milliseconds hold);
 
-    [[nodiscard]] std::size_t spent_in_minute() const;
+    [[nodiscard]] std::size_t spent_in_minute() const { return windows_.spent_in_minute(clock_.now()); }
 
 private:
+    struct Waiter;
+    class Granted;
+    /// A second by the wall clock: what was granted in it, and how much is recorded.
+    struct Second {
+        sync::Instant begin;
+        int granted = 0;
+        int recorded = 0;
+    };
+
+    boost::asio::awaitable<std::unique_ptr<instantly::Turn>> turn(sync::Lane lane);
+    boost::asio::awaitable<void> lead(Waiter& leader);
+    void grant_next();
+    void wake_next();
+    [[nodiscard]] bool is_recorded() const;
+    boost::asio::awaitable<void> record();
+    boost::asio::awaitable<void> recall();
+
     Clock& clock_;
+    store::Store* store_;
     sync::RateWindows windows_;
-    sync::SteadyTime held_until_{};
+    sync::LaneOrder order_;
+    std::array<std::list<Waiter*>, sync::lane_count> waiting_;
+    Waiter* leader_ = nullptr;  ///< the one that waits for the next slot; whose turn it is is decided then
+    bool leader_waits_for_departure_ = false;
+    std::deque<Second> seconds_;
+    bool recalled_ = false;
 };
 
 }  // namespace leadsync::daemon

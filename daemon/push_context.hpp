@@ -36,6 +36,7 @@ struct PusherTiming {
 struct PushContext {
     std::string workspace;
     instantly::Client& client;
+    instantly::Client& urgent;  ///< the same, in the lane of what people are mailed by, and of read-backs
     store::Store& store;
     Clock& clock;
     Dice dice;

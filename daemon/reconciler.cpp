@@ -85,13 +85,14 @@ asio::awaitable<Reconciler::LookUp> Reconciler::look_up(const Claims& claims) {
         if (claim.approval == Approval::rejected && claim.approval_of)
             options.rejected.emplace(claim.id, *claim.approval_of);
     }
-    auto page = co_await context_.client.list_leads(query);
+    auto& client = std::ranges::any_of(claims, &Claim::expecting) ? context_.urgent : context_.client;
+    auto page = co_await client.list_leads(query);
     LookUp outcome;
     for (const auto& lead : page.leads) missing.erase(lead.id.text);
     // A listing may hide a lead that is there.
     for (const auto& id : missing) {
         sync::InstantlyId wanted{id};
-        auto lead = co_await context_.client.get_lead(std::move(wanted));
+        auto lead = co_await client.get_lead(std::move(wanted));
         if (lead)
             page.leads.push_back(std::move(*lead));
         else
@@ -177,7 +178,11 @@ asio::awaitable<void> Reconciler::settle_gone(Claims claims) {
                 queue.complete({claim});
             } else {
                 const auto known = leads.load({claim.instantly_id}, store::Lock::rows, context_.clock.wall());
-                if (known.empty())
+                if (known.empty() && leads.existing({claim.id}).empty()) {
+                    // Neither side has it: its row was to be brought back, and the lead is deleted there too.
+                    leads.mark_gone({claim.id}, context_.deletes.remote);
+                    queue.complete({claim});
+                } else if (known.empty())  // its row is locked
                     queue.defer({claim}, context_.timing.busy);
                 else if (sync::has_local_edits(known.front()) || claim.merge_into)
                     given_up.push_back(claim);
@@ -279,13 +284,13 @@ void Reconciler::note(Transaction& transaction, const std::vector<Sending>& send
 }
 
 asio::awaitable<void> Reconciler::send_lead(Sending& sending) {
-    auto& client = context_.client;
+    auto& urgent = context_.urgent;
     Sending::Values keys;
     try {
         if (sending.plan.patch) {
             keys = sync::expectations(*sending.plan.patch, sending.local);
             auto body = instantly::patch_body(*sending.plan.patch, sending.local);
-            if (!co_await client.update_lead(sending.instantly_id, std::move(body))) sending.gone = true;
+            if (!co_await context_.client.update_lead(sending.instantly_id, std::move(body))) sending.gone = true;
             sending.accepted(keys);
         }
         if (sending.plan.interest) {
@@ -294,15 +299,15 @@ asio::awaitable<void> Reconciler::send_lead(Sending& sending) {
             instantly::InterestUpdate update{intent.email, intent.interest,
                                              id_or_nothing<sync::CampaignId>(intent.campaign),
                                              id_or_nothing<sync::ListId>(intent.list)};
-            co_await client.update_interest(update);
+            co_await urgent.update_interest(update);
             sending.accepted(keys);
         }
         if (sending.plan.subsequence) {
             keys = sync::expectations(*sending.plan.subsequence);
             if (sending.plan.subsequence->subsequence_id)
-                co_await client.move_to_subsequence(sending.instantly_id, *sending.plan.subsequence->subsequence_id);
+                co_await urgent.move_to_subsequence(sending.instantly_id, *sending.plan.subsequence->subsequence_id);
             else
-                co_await client.remove_from_subsequence(sending.instantly_id);
+                co_await urgent.remove_from_subsequence(sending.instantly_id);
             sending.accepted(keys);
         }
     } catch (const instantly::ApiError& error) {

@@ -54,7 +54,7 @@ boost::asio::awaitable<void> Verdicts::heed(sync::Verdict verdict, sync::Failure
     spdlog::warn("workspace {}: {}", context_.workspace, failure.message);
     const auto& clock = context_.clock;
     if (failure.rate_limited)
-        context_.pace.hold(std::max<milliseconds>(failure.retry_after.value_or(0ms), rate_limit_hold));
+        context_.pace.refused(std::max<milliseconds>(failure.retry_after.value_or(0ms), rate_limit_hold));
     if (std::holds_alternative<sync::PauseWorkspace>(verdict)) {
         const auto wait =
             std::max(sync::backoff_delay(context_.timing.pause, ++pauses_, context_.dice()), milliseconds{1s});

@@ -23,20 +23,26 @@ instantly::TransportOptions transport_options(const WorkspaceConfig& config) {
     return {.base_url = config.base_url, .user_agent = user_agent()};
 }
 
+sync::RateLimits limits_of(const RateConfig& rate) { return {rate.per_second, rate.per_minute, rate.share}; }
+
 WorkspaceSync::WorkspaceSync(const Surroundings& surroundings, const WorkspaceConfig& config,
                              const SyncOptions& options)
     : store_{surroundings.store},
       clock_{surroundings.clock},
       name_{config.name},
       history_keep_{config.history_keep},
-      pace_{clock_, {config.rate.per_second, config.rate.per_minute, config.rate.share}},
-      client_{surroundings.transport, config.api_key.reveal(), [this] { return pace_.turn(); }},
+      pace_{clock_, limits_of(config.rate), &store_},
+      client_{surroundings.transport, config.api_key.reveal(), pace_.lane(sync::Lane::push)},
+      urgent_{client_.through(pace_.lane(sync::Lane::safety))},
+      fresh_{client_.through(pace_.lane(sync::Lane::fresh))},
+      rest_{client_.through(pace_.lane(sync::Lane::rest))},
       state_{store_, config.name},
       persistence_{config.name, clock_,           surroundings.dice,     state_, WorkspaceState::Side::reading,
                    pace_,       options.patience, options.timing.backoff},
-      observer_{client_, store_, clock_, state_, persistence_, config, options.timing.patience},
+      observer_{fresh_, rest_, store_, clock_, state_, persistence_, config, options.timing.patience},
       pusher_{{.workspace = config.name,
                .client = client_,
+               .urgent = urgent_,
                .store = store_,
                .clock = clock_,
                .dice = surroundings.dice,
@@ -94,7 +100,7 @@ asio::awaitable<void> WorkspaceSync::identify() {
 asio::awaitable<void> WorkspaceSync::identify_once() {
     std::optional<instantly::Workspace> workspace;
     try {
-        workspace = co_await client_.current_workspace();
+        workspace = co_await fresh_.current_workspace();
     } catch (const instantly::ApiError& error) {
         if (error.status() != 403) throw;
         spdlog::warn("workspace {}: {}; without the scope workspaces:read a swapped key goes unnoticed", name(),

@@ -29,6 +29,8 @@ struct SyncOptions {
 /// How a workspace's API is reached.
 instantly::TransportOptions transport_options(const WorkspaceConfig& config);
 
+sync::RateLimits limits_of(const RateConfig& rate);
+
 /// What a workspace is synced with: the way to Instantly, the durable state, time and chance. The simulation has its
 /// own of each.
 struct Surroundings {
@@ -77,6 +79,9 @@ private:
     std::chrono::hours history_keep_;
     Pace pace_;
     instantly::Client client_;
+    instantly::Client urgent_;
+    instantly::Client fresh_;
+    instantly::Client rest_;
     WorkspaceState state_;
     Persistence persistence_;
     Signal edited_;

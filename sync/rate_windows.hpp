@@ -2,32 +2,59 @@
 
 #include <chrono>
 #include <cstddef>
+#include <optional>
 #include <vector>
 
 namespace leadsync::sync {
 
 using SteadyTime = std::chrono::steady_clock::time_point;
 
-/// The request budget of one workspace: exact for two sliding windows at once, one second and sixty.
-/// Source: INSTANTLY.md, Transport (100 a second and 6,000 a minute). Holds no clock: times come in as arguments.
+/// Limits of a workspace, and the part of them that is ours.
+struct RateLimits {
+    int per_second = 100;
+    int per_minute = 6000;
+    double share = 1;  ///< above 0, up to 1
+};
+
+/// The request budget of one workspace: exact for two sliding windows at once, one second and sixty, and smaller for
+/// a while after the server has refused (additive increase, multiplicative decrease: the limits are shared with tools
+/// that we do not see). A request is granted, and then departs or is given back; between the two it counts as leaving
+/// at any moment.
+/// Source: INSTANTLY.md, Transport (100 a second and 6,000 a minute); DESIGN §6. Holds no clock: times come in as
+/// arguments, never earlier than the one before.
 class RateWindows {
 public:
-    /// `share` of both limits is used. `margin` widens each window, because the server counts arrivals, and requests
-    /// that left evenly may arrive closer together.
-    RateWindows(int per_second, int per_minute, double share,
-                std::chrono::milliseconds margin = std::chrono::milliseconds{50});
+    /// `margin` widens each window, because the server counts arrivals, and requests that left evenly may arrive
+    /// closer together.
+    explicit RateWindows(RateLimits limits, std::chrono::milliseconds margin = std::chrono::milliseconds{25});
 
-    /// The earliest time, not before `now`, at which one more request may leave.
-    [[nodiscard]] SteadyTime next(SteadyTime now) const;
+    /// The earliest time, not before `now`, at which one more request may be granted. Nothing: not before one that is
+    /// granted has departed or is given back.
+    [[nodiscard]] std::optional<SteadyTime> next(SteadyTime now) const;
 
-    /// Records a request that leaves at `at`; never earlier than the one before.
-    void spend(SteadyTime at);
+    void grant() { ++granted_; }
+    void depart(SteadyTime at);
+    void give_back() { --granted_; }
 
-    /// Nothing leaves before `until`: the server has refused (429).
-    void hold_until(SteadyTime until);
+    /// Requests of an earlier process; before any of ours, oldest first.
+    void remember(SteadyTime at, std::size_t requests);
+
+    /// The server has answered 429: nothing leaves before `until`, and the budget is halved; refusals of the same
+    /// moment count once.
+    void refused(SteadyTime now, SteadyTime until);
+
+    /// The part of the budget that is used at `now`, 1 when the server has not refused lately.
+    [[nodiscard]] double allowance(SteadyTime now) const;
 
     /// How many requests left within the minute before `now`.
     [[nodiscard]] std::size_t spent_in_minute(SteadyTime now) const;
+
+    [[nodiscard]] std::size_t per_second() const { return per_second_; }
+
+    /// A refusal never leaves less of the budget than this part.
+    static constexpr double floor = 0.05;
+    /// So long after a refusal at full budget it is whole again.
+    static constexpr std::chrono::seconds recovery{60};
 
 private:
     [[nodiscard]] SteadyTime sent_back(std::size_t steps) const;
@@ -37,7 +64,10 @@ private:
     std::chrono::milliseconds margin_;
     std::vector<SteadyTime> sent_;  // ring of the last per_minute_ departures
     std::size_t count_ = 0;
+    std::size_t granted_ = 0;
     SteadyTime held_until_{};
+    std::optional<SteadyTime> refused_at_;
+    double left_by_refusal_ = 1;
 };
 
 }  // namespace leadsync::sync

@@ -239,7 +239,6 @@ Client::Client(Transport& transport, std::string api_key, Gate gate)
 }
 
 awaitable<Answer> Client::send(Request request) {
-    if (gate_) co_await gate_();
     request.authorization = authorization_;
     std::string step{boost::beast::http::to_string(request.method)};
     step.append(" ").append(request.target.substr(0, request.target.find('?')));

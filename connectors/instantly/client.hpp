@@ -114,6 +114,9 @@ public:
     /// Throws std::invalid_argument when the key cannot be one (empty, blanks, control characters).
     Client(Transport& transport, std::string api_key, Gate gate);
 
+    /// The same workspace, by another gate.
+    [[nodiscard]] Client through(Gate gate) const { return {transport_, secret_, std::move(gate)}; }
+
     /// POST /api/v2/leads/list: one page, ordered by id. Checks that what came back is what was asked for (ids,
     /// campaign, list, ascending and advancing ids); an answer that does not match is an ApiError, never data.
     boost::asio::awaitable<LeadPage> list_leads(LeadQuery query);

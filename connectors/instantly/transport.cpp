@@ -164,11 +164,14 @@ asio::awaitable<void> HttpTransport::take_place(std::shared_ptr<Pool> pool, cons
     taken = true;
 }
 
-asio::awaitable<Reply> HttpTransport::send(Request request, Gate before_resend) {
+asio::awaitable<Reply> HttpTransport::send(Request request, Gate gate) {
     check(request);
     const auto pool = pool_;
     const auto step = step_of(request);
-    const auto deadline = steady_clock::now() + pool->options.total_timeout;
+    // The turn first: whoever waits for one holds no connection.
+    std::unique_ptr<Turn> turn;
+    if (gate) turn = co_await gate();
+    auto deadline = steady_clock::now() + pool->options.total_timeout;
     co_await take_place(pool, step, deadline);
     const Finally leaving{[&] { pool->release(); }};
 
@@ -179,6 +182,7 @@ asio::awaitable<Reply> HttpTransport::send(Request request, Gate before_resend) 
             connection = pool->new_connection();
             co_await connection->open(step, deadline);
         }
+        if (turn) turn->departs();
         try {
             Reply reply = co_await connection->exchange(request, step, deadline);
             if (connection->reusable()) pool->put_idle(std::move(connection));
@@ -187,7 +191,10 @@ asio::awaitable<Reply> HttpTransport::send(Request request, Gate before_resend) 
             const bool again = kept_alive && connection->was_stale() && (may_repeat || !connection->wrote());
             if (!again) throw;
         }
-        if (before_resend) co_await before_resend();
+        if (gate) {
+            turn = co_await gate();
+            deadline = steady_clock::now() + pool->options.total_timeout;
+        }
     }
 }
 

@@ -13,8 +13,20 @@
 
 namespace leadsync::instantly {
 
-/// Waits until the next request may leave: the rate limiter. Called once for each request, before it is sent.
-using Gate = std::function<boost::asio::awaitable<void>()>;
+/// Leave to send one request, given by the rate limiter. One that is let go of without departing is not spent.
+class Turn {
+public:
+    Turn() = default;
+    virtual ~Turn() = default;
+    Turn(const Turn&) = delete;
+    Turn& operator=(const Turn&) = delete;
+
+    /// Its request is written now.
+    virtual void departs() = 0;
+};
+
+/// Waits until one more request may leave. Passed before every sending, a second try of the same request included.
+using Gate = std::function<boost::asio::awaitable<std::unique_ptr<Turn>>()>;
 
 struct Request {
     boost::beast::http::verb method = boost::beast::http::verb::get;
@@ -48,9 +60,9 @@ class Transport {
 public:
     virtual ~Transport() = default;
 
-    /// Sends one request and reads its whole answer, whatever its status. Throws ApiError when there is none.
-    /// `before_resend` is awaited before a second try, which counts against the rate limit too.
-    virtual boost::asio::awaitable<Reply> send(Request request, Gate before_resend) = 0;
+    /// Sends one request, when `gate` (empty: nobody) lets it, and reads its whole answer, whatever its status.
+    /// Throws ApiError when there is none.
+    virtual boost::asio::awaitable<Reply> send(Request request, Gate gate) = 0;
 };
 
 /// Keep-alive HTTP/1.1 connections to one origin. TLS 1.2 or newer with verification and SNI; plain HTTP only to
@@ -62,12 +74,11 @@ public:
     HttpTransport(const HttpTransport&) = delete;
     HttpTransport& operator=(const HttpTransport&) = delete;
 
-    /// Sends one request and reads its whole answer, whatever its status. Throws ApiError when there is none: could
-    /// not connect, time-out, connection lost, cut answer, AnswerTooLarge. A request that failed on a kept-alive
-    /// connection, closed by the peer before a byte of the answer came, is sent once more on a fresh one only when it
-    /// is a GET or `reads_only`, or nothing of it had been written; `before_resend` is awaited first, as the second
-    /// try counts against the rate limit too.
-    boost::asio::awaitable<Reply> send(Request request, Gate before_resend) override;
+    /// Throws ApiError when there is no answer: could not connect, time-out (waiting at the gate counts for none),
+    /// connection lost, cut answer, AnswerTooLarge. A request that failed on a kept-alive connection, closed by the
+    /// peer before a byte of the answer came, passes the gate and is sent once more on a fresh one only when it is a
+    /// GET or `reads_only`, or nothing of it had been written.
+    boost::asio::awaitable<Reply> send(Request request, Gate gate) override;
 
 private:
     struct Pool;

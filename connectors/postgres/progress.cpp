@@ -1,5 +1,6 @@
 #include "connectors/postgres/progress.hpp"
 
+#include "connectors/postgres/binary_array.hpp"
 #include "connectors/postgres/database.hpp"
 
 namespace leadsync::postgres {
@@ -97,6 +98,32 @@ void Progress::report_requests(std::size_t last_minute) {
     static const Statement statement{
         "report_requests", "UPDATE crm.workspaces SET requests_last_minute = $2, updated_at = now() WHERE name = $1"};
     execute(transaction_, statement, workspace_, last_minute);
+}
+
+void Progress::record_spent(const std::vector<store::SpentSecond>& seconds) {
+    static const Statement statement{"record_spent", R"sql(
+        INSERT INTO sync.request_budget (workspace, seconds, requests) VALUES ($1, $2, $3)
+        ON CONFLICT (workspace) DO UPDATE SET seconds = excluded.seconds, requests = excluded.requests
+    )sql"};
+    BinaryArray begins{BinaryArray::Element::int8};
+    BinaryArray requests{BinaryArray::Element::int8};
+    for (const auto& second : seconds) {
+        begins.add_int8(std::chrono::floor<std::chrono::seconds>(second.begin).time_since_epoch().count());
+        requests.add_int8(second.requests);
+    }
+    execute(transaction_, statement, workspace_, begins.finish(), requests.finish());
+}
+
+std::vector<store::SpentSecond> Progress::spent() {
+    static const Statement statement{"spent", R"sql(
+        SELECT u.second, u.requests
+        FROM sync.request_budget b, unnest(b.seconds, b.requests) WITH ORDINALITY AS u(second, requests, place)
+        WHERE b.workspace = $1 ORDER BY u.place
+    )sql"};
+    std::vector<store::SpentSecond> seconds;
+    for (const auto& row : execute(transaction_, statement, workspace_))
+        seconds.push_back({sync::Instant{std::chrono::seconds{row[0].as<std::int64_t>()}}, row[1].as<int>()});
+    return seconds;
 }
 
 std::int64_t Progress::prune_history(std::chrono::hours keep, std::int64_t limit) {

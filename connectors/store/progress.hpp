@@ -8,6 +8,8 @@
 
 #include <nlohmann/json.hpp>
 
+#include "sync/lead.hpp"
+
 namespace leadsync::store {
 
 /// Where a sweep stands: what it has durably processed.
@@ -28,6 +30,14 @@ struct CatalogRow {
 
 /// Which catalogue: `crm.campaigns`, `crm.lead_lists` or `crm.lead_labels`.
 enum class Catalog { campaigns, lead_lists, lead_labels };
+
+/// How many requests a second of the daemon's clock was given.
+struct SpentSecond {
+    sync::Instant begin;
+    int requests = 0;
+
+    bool operator==(const SpentSecond&) const = default;
+};
 
 /// What is known of the workspace as a whole: checkpoints, state, catalogues.
 class Progress {
@@ -52,6 +62,10 @@ public:
     virtual void set_lead_count(std::int64_t leads) = 0;
     virtual std::optional<std::int64_t> lead_count() = 0;
     virtual void report_requests(std::size_t last_minute) = 0;
+
+    /// What the last minute's requests were, oldest second first: replaces what was recorded before.
+    virtual void record_spent(const std::vector<SpentSecond>& seconds) = 0;
+    virtual std::vector<SpentSecond> spent() = 0;
 
     /// Makes the table equal to a complete listing: rows that are not in it go.
     virtual void replace_catalog(Catalog catalog, const std::vector<CatalogRow>& rows) = 0;

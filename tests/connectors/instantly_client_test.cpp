@@ -152,9 +152,9 @@ private:
         result.user_agent = "leadsync/test";
         return result;
     }
-    asio::awaitable<void> pass_gate() {
+    asio::awaitable<std::unique_ptr<Turn>> pass_gate() {
         ++gates;
-        co_return;
+        co_return nullptr;
     }
 
     asio::io_context io_{1};

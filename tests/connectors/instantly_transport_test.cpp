@@ -193,13 +193,13 @@ protected:
         return *transport_;
     }
 
-    std::shared_ptr<Sent> start(Request request, Gate before_resend = {}) {
-        return start_on(transport(), std::move(request), std::move(before_resend));
+    std::shared_ptr<Sent> start(Request request, Gate gate = {}) {
+        return start_on(transport(), std::move(request), std::move(gate));
     }
-    std::shared_ptr<Sent> start_on(HttpTransport& on, Request request, Gate before_resend = {}) {
+    std::shared_ptr<Sent> start_on(HttpTransport& on, Request request, Gate gate = {}) {
         auto sent = std::make_shared<Sent>();
         asio::co_spawn(
-            io, on.send(std::move(request), std::move(before_resend)),
+            io, on.send(std::move(request), std::move(gate)),
             asio::bind_cancellation_slot(sent->cancel.slot(), [sent](std::exception_ptr error, Reply reply) {
                 sent->done = true;
                 sent->error = error;
@@ -215,8 +215,8 @@ protected:
             if (io.run_one_for(10s) == 0) throw std::logic_error{"nothing happens any more"};
     }
 
-    std::shared_ptr<Sent> send(Request request, Gate before_resend = {}) {
-        auto sent = start(std::move(request), std::move(before_resend));
+    std::shared_ptr<Sent> send(Request request, Gate gate = {}) {
+        auto sent = start(std::move(request), std::move(gate));
         wait([&] { return sent->done; });
         return sent;
     }
@@ -314,21 +314,48 @@ TEST_F(TransportTest, AConnectionIdleForTooLongIsNotUsedAgain) {
     EXPECT_EQ(server.connections, 2);
 }
 
+class CountedTurn final : public Turn {
+public:
+    explicit CountedTurn(int& departed) : departed_{departed} {}
+    void departs() override { ++departed_; }
+
+private:
+    int& departed_;
+};
+
+TEST_F(TransportTest, ARequestThatCannotBeSentDoesNotDepart) {
+    int departed = 0;
+    const Gate gate = [&]() -> asio::awaitable<std::unique_ptr<Turn>> {
+        co_return std::make_unique<CountedTurn>(departed);
+    };
+    asio::ip::tcp::acceptor nobody{io, {asio::ip::address_v4::loopback(), 0}};
+    TransportOptions unreachable = options;
+    unreachable.base_url = "http://127.0.0.1:" + std::to_string(nobody.local_endpoint().port());
+    nobody.close();
+    HttpTransport transport{io.get_executor(), unreachable};
+    const auto sent = start_on(transport, get(), gate);
+    wait([&] { return sent->done; });
+    EXPECT_FALSE(sent->failure().in_doubt());
+    EXPECT_EQ(departed, 0);
+}
+
 TEST_F(TransportTest, AReadLostOnAKeptConnectionIsSentOnceMoreAndPassesTheGateAgain) {
     for (const bool is_get : {true, false}) {
         for (const Then then : {Then::close_on_request, Then::reset_on_request}) {
             server.plays = {{{answer("1")}, then}, {{answer("2")}, Then::close}};
             int gates = 0;
-            const Gate gate = [&gates]() -> asio::awaitable<void> {
+            int departed = 0;
+            const Gate gate = [&]() -> asio::awaitable<std::unique_ptr<Turn>> {
                 ++gates;
-                co_return;
+                co_return std::make_unique<CountedTurn>(departed);
             };
             Request request = is_get ? get() : post();
             request.reads_only = !is_get;
             EXPECT_EQ(send(request, gate)->value().body, "1");
-            EXPECT_EQ(gates, 0);
-            EXPECT_EQ(send(request, gate)->value().body, "2");
             EXPECT_EQ(gates, 1);
+            EXPECT_EQ(send(request, gate)->value().body, "2");
+            EXPECT_EQ(gates, 3);
+            EXPECT_EQ(departed, 3);
             const auto over = server.connections;
             wait([&] { return server.ended == over; });
         }
@@ -485,7 +512,11 @@ TEST_F(TransportTest, WaitingForAPlaceEndsWithTheTotalTime) {
     options.total_timeout = 50ms;
     server.plays = {{{answer("1")}, Then::close_on_request}};
     asio::steady_timer never{io, asio::steady_timer::time_point::max()};
-    const Gate closed = [&never] { return never.async_wait(asio::use_awaitable); };
+    int gates = 0;
+    const Gate closed = [&]() -> asio::awaitable<std::unique_ptr<Turn>> {
+        if (++gates > 1) co_await never.async_wait(asio::use_awaitable);
+        co_return nullptr;
+    };
     EXPECT_EQ(send(get())->value().body, "1");
     const auto holder = start(get(), closed);  // it waits to be sent once more, and keeps its place
     const auto failure = send(post())->failure();

@@ -131,6 +131,20 @@ TEST_P(ProgressContract, MakesACatalogueEqualToTheListing) {
     EXPECT_EQ(store_->catalog(Catalog::lead_labels).size(), 1);
 }
 
+TEST_P(ProgressContract, KeepsWhatWasSpentLately) {
+    const auto spent = [&] {
+        return store_->run([](Transaction& transaction) { return transaction.progress.spent(); });
+    };
+    EXPECT_TRUE(spent().empty());
+    const sync::Instant second{1'790'000'000s};
+    const std::vector<store::SpentSecond> first{{second, 3}};
+    const std::vector<store::SpentSecond> later{{second, 2}, {second + 1s, 100}};
+    for (const auto& seconds : {first, later}) {
+        store_->run([&](Transaction& transaction) { transaction.progress.record_spent(seconds); });
+        EXPECT_EQ(spent(), seconds);
+    }
+}
+
 TEST_P(ProgressContract, PrunesOldHistoryALittleAtATime) {
     for (const int number : {1, 2, 3}) tell(number);
     store_->advance(49h);

@@ -263,6 +263,17 @@ TEST_F(GuardStory, RejectedDeletesBringTheRowsBack) {
     EXPECT_EQ(remote_text(0, "phone"), "+1 as ever");
 }
 
+TEST_F(GuardStory, ARejectedDeleteOfALeadThatIsGoneThereTooComesToRest) {
+    in_step(limits(deletes_guarded));
+    world().sql("DELETE FROM crm.leads" + where_first(6));
+    sync_once();
+    world().instantly().remove(leads_[0]);
+    decide("reject");
+    sync_once();
+    EXPECT_EQ(count("true"), "39");
+    expect_in_step();
+}
+
 TEST_F(GuardStory, DeletesAreMeasuredAgainstTheLeadsThatWereThere) {
     in_step(limits({.deletes = {.part = 0.5}, .creates = {}, .changes = {}}));
     world().sql("DELETE FROM crm.leads WHERE id IN (SELECT id FROM crm.leads ORDER BY id LIMIT 20)");

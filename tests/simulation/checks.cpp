@@ -177,23 +177,22 @@ void SimulatedWorld::check_edits(Outcome& outcome) {
         for (const auto& key : keys) {
             const auto here = UserEdits::find(edits_.here, id.text, key);
             const auto there = UserEdits::find(edits_.there, there_id, key);
-            auto written = UserEdits::find(edits_.written, there_id, key);
-            // A server that replaces the map has all variables overwritten by a PATCH of one.
-            const auto map = UserEdits::find(edits_.written, there_id, "custom_variables");
-            if (map && sync::variable_of(key) && (!written || written->at < map->at)) written = map;
-            // The interest is set by email: two leads of one email in one campaign get it together.
-            const auto& email = row.content[Field::email];
-            if (key == "lt_interest_status" && email
-                && instantly_->workspace().leads.with_email(*email, sandbox::truth).size() > 1)
-                continue;
+            if (key == "lt_interest_status" && instantly_->set_together.contains(there_id)) continue;
             const auto now = value_of(row.content, key);
-            const bool unseen =
-                there && written && written->at >= there->at && written->at - there->at < unseen_window + read_lag;
+            const auto window = unseen_window + read_lag;
+            const auto overwritten = [&](const sync::Key& what) {
+                return there && edits_.was_written(there_id, what, there->at, window);
+            };
+            // A server that replaces the map has all variables overwritten by a PATCH of one.
+            const bool unseen = overwritten(key) || (sync::variable_of(key) && overwritten("custom_variables"));
             const auto conflicts = contested.equal_range({id.text, key});
             const bool told = std::any_of(conflicts.first, conflicts.second, [&](const auto& conflict) {
                 return key == "place" || same(now, conflict.second->local) || same(now, conflict.second->remote);
             });
             if (told || (unseen && !here)) continue;
+            // A value that was set here before, and whose write is in doubt, is taken for that write come through.
+            const bool looks_like_ours = there && edits_.ever_here.contains({id.text, key, there->value});
+            if (looks_like_ours && here && same(now, here->value)) continue;
             const bool either = unseen || (here && here->back_to_base) || (there && there->back_to_base);
             const bool here_is_last = here && (!there || here->at > there->at);
             const auto& last = here_is_last ? here : there;

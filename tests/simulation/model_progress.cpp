@@ -64,6 +64,12 @@ void ModelProgress::report_requests(std::size_t last_minute) {
     transaction_.write().workspace.requests_last_minute = last_minute;
 }
 
+void ModelProgress::record_spent(const std::vector<store::SpentSecond>& seconds) {
+    transaction_.write().workspace.spent = seconds;
+}
+
+std::vector<store::SpentSecond> ModelProgress::spent() { return transaction_.read().workspace.spent; }
+
 void ModelProgress::replace_catalog(store::Catalog catalog, const std::vector<store::CatalogRow>& rows) {
     std::map<std::string, store::CatalogRow> complete;
     for (const auto& row : rows)

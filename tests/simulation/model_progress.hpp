@@ -21,6 +21,8 @@ public:
     void set_lead_count(std::int64_t leads) override;
     std::optional<std::int64_t> lead_count() override;
     void report_requests(std::size_t last_minute) override;
+    void record_spent(const std::vector<store::SpentSecond>& seconds) override;
+    std::vector<store::SpentSecond> spent() override;
     void replace_catalog(store::Catalog catalog, const std::vector<store::CatalogRow>& rows) override;
     std::int64_t prune_history(std::chrono::hours keep, std::int64_t limit) override;
 

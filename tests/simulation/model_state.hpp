@@ -114,6 +114,7 @@ struct ModelWorkspace {
     std::optional<Instant> fresh_as_of;
     std::optional<Instant> new_leads_checked_at;
     std::size_t requests_last_minute = 0;
+    std::vector<store::SpentSecond> spent;
 };
 
 /// All tables of one workspace, as values.

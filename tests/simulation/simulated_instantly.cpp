@@ -40,12 +40,14 @@ sandbox::Moment SimulatedInstantly::moment() const {
     return {time_.now(), std::chrono::floor<milliseconds>(time_.wall()).time_since_epoch().count()};
 }
 
-boost::asio::awaitable<instantly::Reply> SimulatedInstantly::send(instantly::Request request,
-                                                                  instantly::Gate /*before_resend*/) {
+boost::asio::awaitable<instantly::Reply> SimulatedInstantly::send(instantly::Request request, instantly::Gate gate) {
     auto exchange = std::make_shared<Exchange>();
     exchange->method = boost::beast::http::to_string(request.method);
     exchange->request = std::move(request);
+    std::unique_ptr<instantly::Turn> turn;
+    if (gate) turn = co_await gate();
     co_await step();
+    if (turn) turn->departs();
     const auto arrives = time_.now() + milliseconds{1 + random_(120)};
     time_.at(arrives, [this, exchange] { serve(*exchange); });
     co_await time_.sleep_until(arrives);
@@ -113,8 +115,11 @@ void SimulatedInstantly::report_write(const Exchange& exchange) {
     } else if (target.ends_with("/bulk-assign")) {
         of_all("assigned_to", switches.assign_delay_ms);
     } else if (target.ends_with("/update-interest-status")) {
-        for (const auto& ref : workspace().leads.with_email(body.value("lead_email", ""), sandbox::truth))
+        const auto leads = workspace().leads.with_email(body.value("lead_email", ""), sandbox::truth);
+        for (const auto& ref : leads) {
             wrote(sandbox::to_text(ref.id), "lt_interest_status", milliseconds{switches.interest_delay_ms});
+            if (leads.size() > 1) set_together.insert(sandbox::to_text(ref.id));
+        }
     }
 }
 

@@ -3,6 +3,7 @@
 #include <functional>
 #include <map>
 #include <memory>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -22,7 +23,7 @@ public:
     SimulatedInstantly(VirtualTime& time, const sandbox::WorkspaceSettings& settings,
                        std::function<std::uint64_t(std::uint64_t)> random);
 
-    boost::asio::awaitable<instantly::Reply> send(instantly::Request request, instantly::Gate before_resend) override;
+    boost::asio::awaitable<instantly::Reply> send(instantly::Request request, instantly::Gate gate) override;
 
     /// Awaited as a request is about to leave, and when its answer is there: a crash may fall in between.
     std::function<boost::asio::awaitable<void>()> step;
@@ -41,6 +42,9 @@ public:
     /// Requests that change something, so far.
     [[nodiscard]] std::size_t writes() const { return writes_; }
     [[nodiscard]] std::size_t requests() const { return requests_; }
+
+    /// Leads whose interest was set by an email that several had: it is everybody's then.
+    std::set<std::string> set_together;
 
     /// A write of ours has arrived: the lead's id, the key, and how long until it takes effect.
     std::function<void(const std::string&, const std::string&, std::chrono::milliseconds after)> wrote;

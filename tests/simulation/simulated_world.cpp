@@ -54,7 +54,7 @@ SimulatedWorld::SimulatedWorld(std::uint64_t seed, bool verbose)
         std::make_unique<SimulatedInstantly>(time_, settings, [this](std::uint64_t below) { return random(below); });
     instantly_->step = [this] { return step(); };
     instantly_->wrote = [this](const std::string& id, const sync::Key& key, milliseconds after) {
-        edits_.written[{id, key}] = {time_.now() + after, std::nullopt, false};
+        edits_.written[{id, key}].push_back(time_.now() + after);
     };
     if (verbose_) instantly_->tell = [this](const std::string& what) { tell(what); };
     ModelSurroundings surroundings;
@@ -302,6 +302,7 @@ sync::Value SimulatedWorld::base_value(const sync::LeadId& id, const sync::Key& 
 }
 
 void SimulatedWorld::note_here(const sync::LeadId& id, const sync::Key& key, const sync::Value& value) {
+    edits_.ever_here.insert({id.text, key, value});
     edits_.here[{id.text, key}] = {time_.now(), value, sync::agree(value, base_value(id, key))};
 }
 

@@ -1,16 +1,20 @@
 #pragma once
 
+#include <algorithm>
+#include <chrono>
 #include <map>
 #include <optional>
 #include <set>
 #include <string>
+#include <tuple>
+#include <vector>
 
 #include "sync/observe.hpp"
 #include "sync/rate_windows.hpp"
 
 namespace leadsync::simulation {
 
-/// What people last did to each key on each side, and what leadsync last wrote: what the end of a run is held
+/// What people last did to each key on each side, and when leadsync wrote it: what the end of a run is held
 /// against. Rows go by our id, leads by theirs.
 class UserEdits {
 public:
@@ -23,7 +27,17 @@ public:
 
     Keys here;
     Keys there;
-    Keys written;  ///< as Instantly received it
+    std::set<std::tuple<std::string, sync::Key, sync::Value>> ever_here;  ///< every value a person set in a row
+    std::map<std::pair<std::string, sync::Key>, std::vector<sync::SteadyTime>> written;  ///< when it was received
+
+    /// Whether leadsync wrote the key within `window` after `at`.
+    [[nodiscard]] bool was_written(const std::string& id, const sync::Key& key, sync::SteadyTime at,
+                                   std::chrono::milliseconds window) const {
+        const auto found = written.find({id, key});
+        return found != written.end() && std::ranges::any_of(found->second, [&](sync::SteadyTime written_at) {
+                   return written_at >= at && written_at - at < window;
+               });
+    }
 
     /// Something happened to a row or lead whose outcome for each key nobody can tell.
     void exempt(const std::string& id) { exempt_.insert(id); }

@@ -1,0 +1,34 @@
+#pragma once
+
+#include <array>
+#include <cstddef>
+#include <optional>
+#include <string_view>
+
+namespace leadsync::sync {
+
+/// What a request is for, most urgent first. Source: DESIGN §6, Lanes.
+enum class Lane {
+    safety,  ///< read-back of writes; interest, unsubscribe, subsequences: a person is mailed, or no longer
+    push,    ///< every other write, and the looks before it
+    fresh,   ///< new leads, campaigns and lists
+    rest,    ///< sweeps and backfill
+};
+inline constexpr std::size_t lane_count = 4;
+
+std::string_view name_of(Lane lane);
+
+/// Whose turn it is: the most urgent lane where anybody waits, but every tenth turn is the least urgent one's, so
+/// that a flood of pushes never stops the reading.
+class LaneOrder {
+public:
+    /// The lane that is next, given how many wait in each; nothing when nobody does. Taken: counts the turn.
+    std::optional<Lane> take(const std::array<std::size_t, lane_count>& waiting);
+
+    static constexpr int turns_to_the_last = 10;
+
+private:
+    int turns_without_last_ = 0;  // while somebody waited there
+};
+
+}  // namespace leadsync::sync
