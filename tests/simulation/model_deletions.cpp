@@ -11,18 +11,21 @@ using sync::SyncStatus;
 void ModelLeads::note_absent(const std::optional<std::string>& after, const std::optional<std::string>& last,
                              const std::vector<InstantlyId>& present, Instant requested_at) {
     seen(present);
-    auto& state = transaction_.write();
+    const auto& state = transaction_.read();
+    std::map<LeadId, ModelAbsent> missing;
     for (const auto& [id, base] : state.bases) {
         if (state.merges.contains(id)) continue;
         const auto& lead = base.instantly_id;
         if ((after && lead.text <= *after) || (last && lead.text > *last) || std::ranges::count(present, lead))
             continue;
         if (base.deleted_at || base.gone_at || (base.written_at && *base.written_at >= requested_at)) continue;
-        state.absent.try_emplace(id, ModelAbsent{.instantly_id = lead});
+        missing.try_emplace(id, ModelAbsent{.instantly_id = lead});
     }
+    if (!missing.empty()) transaction_.write().absent.merge(missing);
 }
 
 void ModelLeads::seen(const std::vector<InstantlyId>& ids) {
+    if (transaction_.read().absent.empty()) return;
     auto& state = transaction_.write();
     for (auto absent = state.absent.begin(); absent != state.absent.end();) {
         const auto& [id, noted] = *absent;
@@ -55,6 +58,7 @@ std::vector<std::pair<LeadId, InstantlyId>> ModelLeads::absent(int limit) {
 }
 
 void ModelLeads::looked_into(const std::vector<LeadId>& ids, const std::unordered_set<std::string>& confirmed) {
+    if (ids.empty()) return;
     auto& state = transaction_.write();
     for (const auto& id : ids) {
         const auto noted = state.absent.find(id);

@@ -319,6 +319,7 @@ void ModelLeads::expect_no_more(const LeadId& id, const std::vector<sync::Key>& 
 }
 
 void ModelLeads::wrote(const std::vector<LeadId>& ids, Instant written_at) {
+    if (ids.empty()) return;
     auto& state = transaction_.write();
     for (const auto& id : ids)
         if (const auto base = state.bases.find(id); base != state.bases.end()) base->second.written_at = written_at;

@@ -5,13 +5,13 @@
 namespace leadsync::simulation {
 
 store::Checkpoint ModelProgress::open_sweep() {
-    auto& sweep = transaction_.write().sweep;
+    auto& sweep = transaction_.write_workspace().sweep;
     if (!sweep) sweep = ModelSweep{.started_at = transaction_.now()};
     return sweep->checkpoint;
 }
 
 void ModelProgress::advance_sweep(const std::string& cursor, std::int64_t leads, std::int64_t changed) {
-    auto& sweep = transaction_.write().sweep;
+    auto& sweep = transaction_.write_workspace().sweep;
     if (!sweep) return;
     auto& checkpoint = sweep->checkpoint;
     checkpoint.cursor = cursor;
@@ -21,9 +21,8 @@ void ModelProgress::advance_sweep(const std::string& cursor, std::int64_t leads,
 }
 
 void ModelProgress::finish_sweep() {
-    auto& state = transaction_.write();
-    auto& sweep = state.sweep;
-    auto& workspace = state.workspace;
+    auto& workspace = transaction_.write_workspace();
+    auto& sweep = workspace.sweep;
     if (!sweep) return;
     if (!workspace.backfilled_at) workspace.backfilled_at = transaction_.now();
     workspace.sweep_completed_at = transaction_.now();
@@ -39,10 +38,10 @@ std::optional<std::chrono::milliseconds> ModelProgress::fresh_ago() {
     return std::chrono::round<std::chrono::milliseconds>(transaction_.now() - *fresh_as_of);
 }
 
-void ModelProgress::checked_new_leads() { transaction_.write().workspace.new_leads_checked_at = transaction_.now(); }
+void ModelProgress::checked_new_leads() { transaction_.write_workspace().new_leads_checked_at = transaction_.now(); }
 
 void ModelProgress::set_state(const std::string& state, const std::optional<std::string>& reason) {
-    auto& workspace = transaction_.write().workspace;
+    auto& workspace = transaction_.write_workspace();
     workspace.state = state;
     workspace.reason = reason;
 }
@@ -50,22 +49,22 @@ void ModelProgress::set_state(const std::string& state, const std::optional<std:
 bool ModelProgress::pin(const std::string& instantly_id, const std::string& instantly_name) {
     const auto& pinned = transaction_.read().workspace.instantly_id;
     if (pinned && *pinned != instantly_id) return false;
-    auto& workspace = transaction_.write().workspace;
+    auto& workspace = transaction_.write_workspace();
     workspace.instantly_id = instantly_id;
     workspace.instantly_name = instantly_name;
     return true;
 }
 
-void ModelProgress::set_lead_count(std::int64_t leads) { transaction_.write().workspace.leads_on_instantly = leads; }
+void ModelProgress::set_lead_count(std::int64_t leads) { transaction_.write_workspace().leads_on_instantly = leads; }
 
 std::optional<std::int64_t> ModelProgress::lead_count() { return transaction_.read().workspace.leads_on_instantly; }
 
 void ModelProgress::report_requests(std::size_t last_minute) {
-    transaction_.write().workspace.requests_last_minute = last_minute;
+    transaction_.write_workspace().requests_last_minute = last_minute;
 }
 
 void ModelProgress::record_spent(const std::vector<store::SpentSecond>& seconds) {
-    transaction_.write().workspace.spent = seconds;
+    transaction_.write_workspace().spent = seconds;
 }
 
 std::vector<store::SpentSecond> ModelProgress::spent() { return transaction_.read().workspace.spent; }

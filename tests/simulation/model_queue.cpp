@@ -197,6 +197,7 @@ std::vector<LeadId> ModelQueue::undecided(HoldKind kind) const {
 }
 
 void ModelQueue::rejected(const std::vector<LeadId>& ids) {
+    if (ids.empty()) return;
     auto& state = transaction_.write();
     for (const auto& id : ids) {
         const auto queued = state.queue.find(id);
@@ -239,6 +240,7 @@ void ModelQueue::hold_backlog(HoldKind kind, const std::string& why) {
 }
 
 void ModelQueue::hold(HoldKind kind, const std::vector<LeadId>& ids, const std::string& why) {
+    if (ids.empty()) return;
     const std::set<LeadId> in_order{ids.begin(), ids.end()};
     auto& state = transaction_.write();
     for (const auto& id : in_order) {

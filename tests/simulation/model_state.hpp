@@ -115,6 +115,7 @@ struct ModelWorkspace {
     std::optional<Instant> new_leads_checked_at;
     std::size_t requests_last_minute = 0;
     std::vector<store::SpentSecond> spent;
+    std::optional<ModelSweep> sweep;  ///< of `sync.checkpoints`
 };
 
 /// All tables of one workspace, as values.
@@ -128,7 +129,6 @@ struct ModelState {
     std::map<sync::LeadId, ModelAbsent> absent;
     std::map<sync::LeadId, store::NotedCreate> creates;
     std::map<sync::LeadId, ModelMerge> merges;
-    std::optional<ModelSweep> sweep;
     ModelWorkspace workspace;
     std::map<store::Catalog, std::map<std::string, store::CatalogRow>> catalogs;
     std::int64_t next_conflict = 1;
@@ -160,8 +160,14 @@ public:
         if (!before_) before_ = state_;
         return state_;
     }
+    /// Of the state only this: most transactions, by far, write nothing else, and copying the rest takes long.
+    ModelWorkspace& write_workspace() {
+        if (!before_ && !workspace_before_) workspace_before_ = state_.workspace;
+        return state_.workspace;
+    }
     void roll_back() {
         if (before_) state_ = std::move(*before_);
+        if (workspace_before_) state_.workspace = std::move(*workspace_before_);
     }
 
     /// The database's now(): the same throughout the transaction.
@@ -171,6 +177,7 @@ private:
     ModelState& state_;
     Instant now_;
     std::optional<ModelState> before_;
+    std::optional<ModelWorkspace> workspace_before_;
 };
 
 }  // namespace leadsync::simulation
