@@ -1,0 +1,215 @@
+#include "daemon/pace.hpp"
+
+#include <map>
+
+#include <boost/asio/bind_cancellation_slot.hpp>
+#include <boost/asio/cancellation_signal.hpp>
+#include <boost/asio/co_spawn.hpp>
+#include <gtest/gtest.h>
+
+#include "tests/simulation/model_store.hpp"
+#include "tests/simulation/virtual_time.hpp"
+
+namespace leadsync::daemon {
+namespace {
+
+using namespace std::chrono_literals;
+using sync::Lane;
+using sync::SteadyTime;
+
+/// Requests that wait for their turn, on virtual time: what is told here is exact.
+class PaceTest : public testing::Test {
+protected:
+    struct Request {
+        Lane lane;
+        SteadyTime departed;
+        std::string failure;
+        boost::asio::cancellation_signal cancel;
+        std::unique_ptr<instantly::Turn> turn;
+    };
+
+    void make(sync::RateLimits limits) { pace_.emplace(time_, limits, nullptr); }
+    void make_recorded(sync::RateLimits limits) { pace_.emplace(time_, limits, &store_); }
+
+    /// One request in that lane; it departs `delay` after its turn came (never: it keeps its turn).
+    std::shared_ptr<Request> ask(Lane lane, std::optional<std::chrono::milliseconds> delay = 0ms) {
+        auto request = std::make_shared<Request>();
+        request->lane = lane;
+        auto task = [](PaceTest* test, std::shared_ptr<Request> mine,
+                       std::optional<std::chrono::milliseconds> after) -> boost::asio::awaitable<void> {
+            mine->turn = co_await test->pace_->lane(mine->lane)();
+            if (!after) co_return;
+            if (*after > 0ms) co_await test->time_.sleep_for(*after);
+            mine->turn->departs();
+            mine->departed = test->time_.now();
+            test->departures_.push_back({mine->lane, mine->departed});
+        };
+        boost::asio::co_spawn(
+            *io_, task(this, request, delay),
+            boost::asio::bind_cancellation_slot(request->cancel.slot(), [request](const std::exception_ptr& error) {
+                try {
+                    if (error) std::rethrow_exception(error);
+                } catch (const std::exception& failed) {
+                    request->failure = failed.what();
+                }
+            }));
+        return request;
+    }
+
+    /// As by kill -9: what waits goes, and what the Pace knew.
+    void die() {
+        io_.reset();
+        io_ = std::make_unique<boost::asio::io_context>(1);
+        pace_.reset();
+    }
+
+    void let(std::chrono::milliseconds duration) {
+        const auto end = time_.now() + duration;
+        for (bool more = true; more;) {
+            io_->restart();
+            while (io_->poll_one() > 0) {
+            }
+            more = time_.advance(end);
+        }
+    }
+
+    /// The most that depart within any window of that length.
+    std::size_t most_within(std::chrono::seconds window) const {
+        std::size_t most = 0;
+        std::size_t first = 0;
+        for (std::size_t last = 0; last < departures_.size(); ++last) {
+            while (departures_[last].second - departures_[first].second >= window) ++first;
+            most = std::max(most, last - first + 1);
+        }
+        return most;
+    }
+
+    static simulation::ModelSurroundings surroundings(simulation::VirtualTime& time, bool& fails) {
+        simulation::ModelSurroundings result;
+        result.now = [&time] { return time.wall(); };
+        result.fails = [&fails] { return fails ? simulation::StoreFailure::before : simulation::StoreFailure::no; };
+        return result;
+    }
+
+    simulation::VirtualTime time_;
+    bool store_fails_ = false;
+    simulation::ModelStore store_{surroundings(time_, store_fails_)};
+    std::optional<Pace> pace_;
+    std::vector<std::pair<Lane, SteadyTime>> departures_;
+    std::unique_ptr<boost::asio::io_context> io_ =
+        std::make_unique<boost::asio::io_context>(1);  // goes first, and what waits in it
+};
+
+TEST_F(PaceTest, WithWorkWaitingItUsesTheBudgetAndNeverMore) {
+    for (const double share : {1.0, 0.8}) {
+        departures_.clear();
+        make({100, 6000, share});
+        const auto limit = static_cast<std::size_t>(100 * share);
+        for (int i = 0; i < 10'000; ++i) ask(Lane::push);
+        let(90s);
+        EXPECT_LE(most_within(1s), limit);
+        EXPECT_LE(most_within(60s), 60 * limit);
+        EXPECT_GE(most_within(60s), 60 * limit * 97 / 100);
+        let(120s);
+    }
+}
+
+TEST_F(PaceTest, ARequestThatIsLateBehindItsTurnBunchesWithNoOther) {
+    make({10, 600, 1});
+    for (int i = 0; i < 200; ++i) ask(Lane::push, std::chrono::milliseconds{i % 7 == 0 ? 400 : 0});
+    let(60s);
+    EXPECT_EQ(departures_.size(), 200U);
+    EXPECT_LE(most_within(1s), 10U);
+}
+
+TEST_F(PaceTest, AnUrgentRequestPassesThoseThatWaitAndTheLastLaneIsNotStarved) {
+    make({10, 600, 1});
+    for (int i = 0; i < 40; ++i) ask(Lane::rest);
+    let(100ms);
+    const auto urgent = ask(Lane::safety);
+    let(1s);
+    EXPECT_LE(urgent->departed - SteadyTime{1h}, 1'030ms) << "the very next slot";
+    departures_.clear();
+    for (int i = 0; i < 200; ++i) ask(Lane::push);
+    let(10s);
+    std::map<Lane, int> departed;
+    for (const auto& [lane, at] : departures_) ++departed[lane];
+    EXPECT_GE(departed[Lane::rest], 9);
+    EXPECT_LE(departed[Lane::rest], 20);
+    EXPECT_GE(departed[Lane::push], 80);
+}
+
+TEST_F(PaceTest, WhoIsCancelledOrNeverLeavesTakesNothingAlong) {
+    make({2, 600, 1});
+    std::vector<std::shared_ptr<Request>> waiting;
+    for (int i = 0; i < 6; ++i) waiting.push_back(ask(Lane::push, std::nullopt));
+    let(5s);
+    EXPECT_TRUE(waiting[0]->turn && waiting[1]->turn && !waiting[2]->turn) << "two turns are out, nobody has left";
+    waiting[2]->cancel.emit(boost::asio::cancellation_type::terminal);  // it leads the line
+    waiting[0]->turn.reset();
+    let(10ms);
+    EXPECT_FALSE(waiting[2]->turn);
+    EXPECT_TRUE(waiting[3]->turn) << "a turn that is given back is the next one's";
+    waiting[1]->turn->departs();
+    waiting[3]->turn->departs();
+    let(2s);
+    EXPECT_TRUE(waiting[4]->turn && waiting[5]->turn);
+}
+
+TEST_F(PaceTest, ARefusalHoldsEverythingAndThenLessLeaves) {
+    make({100, 6000, 1});
+    for (int i = 0; i < 500; ++i) ask(Lane::push);
+    let(0ms);
+    EXPECT_EQ(departures_.size(), 100U);
+    pace_->refused(3s);
+    let(2'900ms);
+    EXPECT_EQ(departures_.size(), 100U);
+    let(200ms);
+    EXPECT_GE(departures_.size(), 150U);
+    EXPECT_LE(departures_.size(), 160U);
+    let(60s);
+    EXPECT_EQ(departures_.size(), 500U);
+}
+
+TEST_F(PaceTest, WhatAKilledProcessLetThroughCountsForTheNext) {
+    make_recorded({10, 30, 1});
+    for (int i = 0; i < 100; ++i) ask(Lane::push);
+    let(2'500ms);
+    EXPECT_EQ(departures_.size(), 30U);
+    die();
+    make_recorded({10, 30, 1});
+    ask(Lane::push);
+    let(55s);
+    EXPECT_EQ(departures_.size(), 30U) << "the minute is spent";
+    let(10s);
+    EXPECT_EQ(departures_.size(), 31U);
+}
+
+TEST_F(PaceTest, NothingIsSentThatCannotBeRecorded) {
+    make_recorded({10, 600, 1});
+    store_fails_ = true;
+    const auto refused = ask(Lane::push);
+    let(1s);
+    EXPECT_NE(refused->failure.find("nothing is sent"), std::string::npos) << refused->failure;
+    EXPECT_FALSE(refused->turn);
+    store_fails_ = false;
+    const auto sent = ask(Lane::push);
+    let(1s);
+    EXPECT_TRUE(sent->turn);
+}
+
+TEST_F(PaceTest, ASecondsRequestsAreOneWrite) {
+    make_recorded({100, 6000, 1});
+    for (int i = 0; i < 250; ++i) ask(Lane::push);
+    let(4s);
+    EXPECT_EQ(departures_.size(), 250U);
+    const auto& spent = store_.state().workspace.spent;
+    ASSERT_FALSE(spent.empty());
+    int recorded = 0;
+    for (const auto& second : spent) recorded += second.requests;
+    EXPECT_GE(recorded, 250);
+    EXPECT_LE(recorded, 250 + 2 * 100) << "no more than the last second's is recorded in vain";
+}
+
+}  // namespace
+}  // namespace leadsync::daemon
