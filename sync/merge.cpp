@@ -82,10 +82,23 @@ private:
     /// A move of ours is out, and the lead is neither where it was nor where the move takes it: somebody else has
     /// moved it, and whether ours came to anything is of no interest any more.
     [[nodiscard]] bool is_overtaken_place() const {
-        return is_awaited_place() && is_moved_remotely() && std::ranges::none_of(place, [&](Field field) {
-                   const auto out = base_.expected.find(key_of(field));
-                   return out != base_.expected.end() && agree(observed(field), out->second);
-               });
+        return is_awaited_place() && is_moved_remotely() && !arrived_place();
+    }
+
+    /// The column that shows that a move of ours has come through.
+    [[nodiscard]] std::optional<Field> arrived_place() const {
+        for (const auto field : place) {
+            const auto out = base_.expected.find(key_of(field));
+            if (out != base_.expected.end() && agree(observed(field), out->second)) return field;
+        }
+        return std::nullopt;
+    }
+
+    /// A move of ours has come through, and the row wants to be elsewhere by now. What the move left behind is its
+    /// own doing then, and no edit made there that the row would have to follow.
+    [[nodiscard]] bool is_left_behind_by_old_move() const {
+        const auto arrived = arrived_place();
+        return arrived && !agree(local_[*arrived], observed(*arrived));
     }
 
     [[nodiscard]] static bool is_place(const Key& key) {
@@ -145,6 +158,7 @@ private:
         std::optional<Value> expected;
         if (const auto out = base_.expected.find(key); out != base_.expected.end()) expected.emplace(out->second);
         if (place_overtaken_ && is_place(key)) expected.reset();
+        if (is_place(key) && !expected && is_left_behind_by_old_move()) expected.emplace(question.remote);
         auto plan = plan_key(question.base, question.local, question.remote, expected, base_.expectations_expired);
         if (plan.write_lost && circumstances_.form_is_believed && expected && agree(question.local, *expected)
             && same_but_for_form(question.remote, *expected)) {

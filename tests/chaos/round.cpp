@@ -175,7 +175,8 @@ bool Round::comes_to_rest() {
                                      + value("SELECT string_agg(queue::text, '; ')" + waiting));
             return false;
         }
-        const auto then = value("SELECT clock_timestamp()");
+        // Of a lead that was written lately a sweep's silence says nothing (hasty_daemon.cpp, patience).
+        const auto then = value("SELECT clock_timestamp() + interval '3.5 seconds'");
         if (!swept_since(then) || !swept_since(value("SELECT max(fresh_as_of) FROM crm.workspaces"))) {
             report_.broken.push_back("no sweep is completed: "
                                      + value("SELECT string_agg(workspaces::text, '; ') FROM crm.workspaces"));

@@ -193,6 +193,11 @@ void SimulatedWorld::check_edits(Outcome& outcome) {
             // A value that was set here before, and whose write is in doubt, is taken for that write come through.
             const bool looks_like_ours = there && edits_.ever_here.contains({id.text, key, there->value});
             if (looks_like_ours && here && same(now, here->value)) continue;
+            // Set here to what a lagging read still showed of there, the sides had agreed; what came next was an
+            // edit.
+            const bool seemed_agreed = here && there && here->at >= there->at && here->at - there->at < window
+                                       && edits_.ever_there.contains({there_id, key, here->value});
+            if (seemed_agreed && same(now, there->value)) continue;
             const bool either = unseen || (here && here->back_to_base) || (there && there->back_to_base);
             const bool here_is_last = here && (!there || here->at > there->at);
             const auto& last = here_is_last ? here : there;

@@ -309,8 +309,10 @@ void SimulatedWorld::note_here(const sync::LeadId& id, const sync::Key& key, con
 void SimulatedWorld::note_there(const std::string& instantly_id, const sync::Key& key, const sync::Value& value) {
     const auto base = base_of(store_->state(), sync::InstantlyId{instantly_id});
     const bool known = base != store_->state().bases.end();
-    edits_.there[{instantly_id, key}] = {time_.now(), value,
-                                         known && sync::agree(value, base_value(base->first, key))};
+    // Of a lead that was only just made, nothing is agreed yet: what is emptied again may never have been seen.
+    const bool back = known ? sync::agree(value, base_value(base->first, key)) : sync::agree(value, std::nullopt);
+    edits_.ever_there.insert({instantly_id, key, value});
+    edits_.there[{instantly_id, key}] = {time_.now(), value, back};
 }
 
 void SimulatedWorld::local_edit() {

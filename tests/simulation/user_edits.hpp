@@ -27,7 +27,9 @@ public:
 
     Keys here;
     Keys there;
-    std::set<std::tuple<std::string, sync::Key, sync::Value>> ever_here;  ///< every value a person set in a row
+    /// Every value that a person set, in a row and in a lead.
+    std::set<std::tuple<std::string, sync::Key, sync::Value>> ever_here;
+    std::set<std::tuple<std::string, sync::Key, sync::Value>> ever_there;
     std::map<std::pair<std::string, sync::Key>, std::vector<sync::SteadyTime>> written;  ///< when it was received
 
     /// Whether leadsync wrote the key within `window` after `at`.

@@ -130,6 +130,21 @@ TEST(ThreeWayMerge, APlaceThatCouldNotBeReadIsWhereItWas) {
     EXPECT_EQ(on_its_way.awaited, std::vector<Key>{"campaign"}) << "nobody has overtaken it";
 }
 
+TEST(ThreeWayMerge, WhatAMoveOfOursLeavesBehindIsNoEditThere) {
+    const std::string campaign = "aaaaaaaa-0000-4000-8000-000000000001";
+    const std::string list = "bbbbbbbb-0000-4000-8000-000000000002";
+    const auto arrived = remote(content({{"list_id", list}}));
+    const auto before = base(content({{"campaign", campaign}}), {{"list_id", list}});
+    const auto stays = merge(before, content({{"list_id", list}}), arrived, {});
+    EXPECT_TRUE(stays.changes.empty() && stays.to_push.empty() && stays.conflicts.empty());
+    EXPECT_EQ(stays.local[Field::campaign], std::nullopt);
+    const auto moved_back = merge(before, content({{"campaign", campaign}}), arrived, {});
+    EXPECT_EQ(moved_back.local[Field::campaign], campaign) << "the later edit stands";
+    EXPECT_EQ(moved_back.local[Field::list_id], std::nullopt);
+    EXPECT_TRUE(has(moved_back.to_push, "campaign") && has(moved_back.to_push, "list_id"));
+    EXPECT_TRUE(moved_back.changes.empty() && moved_back.conflicts.empty());
+}
+
 TEST(ThreeWayMerge, AWriteSentManyTimesIsBelievedToStandThereInAnotherFormWhereItIsText) {
     const Circumstances sent_often{.form_is_believed = true};
     const auto outcome_of = [&](const char* field, const char* before, const char* sent) {
