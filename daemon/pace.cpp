@@ -32,7 +32,7 @@ struct Pace::Waiter {
     /// Whoever leaves without its turn, cancelled, hands on what it has.
     ~Waiter() {
         if (!granted) line().remove(this);
-        if (granted && !taken) pace.windows_.give_back();
+        if (granted && !taken) pace.give_back();
         if (pace.leader_ == this) pace.leader_ = nullptr;
         if (pace.leader_ == nullptr) pace.wake_next();
     }
@@ -71,9 +71,7 @@ class Pace::Granted final : public Turn {
 public:
     explicit Granted(Pace& pace) : pace_{pace} {}
     ~Granted() override {
-        if (departed_) return;
-        pace_.windows_.give_back();
-        tell_leader();
+        if (!departed_) pace_.give_back();
     }
     Granted(const Granted&) = delete;
     Granted& operator=(const Granted&) = delete;
@@ -81,14 +79,10 @@ public:
     void departs() override {
         if (std::exchange(departed_, true)) return;
         pace_.windows_.depart(pace_.clock_.now());
-        tell_leader();
+        pace_.tell_leader();
     }
 
 private:
-    void tell_leader() {
-        if (pace_.leader_waits_for_departure_ && pace_.leader_ != nullptr) pace_.leader_->ring();
-    }
-
     Pace& pace_;
     bool departed_ = false;
 };
@@ -143,7 +137,17 @@ void Pace::grant_next() {
     next->ring();
 }
 
+void Pace::give_back() {
+    windows_.give_back();
+    tell_leader();
+}
+
+void Pace::tell_leader() const {
+    if (leader_waits_for_departure_ && leader_ != nullptr) leader_->ring();
+}
+
 void Pace::wake_next() {
+    leader_waits_for_departure_ = false;
     for (const auto& line : waiting_)
         if (!line.empty()) return line.front()->ring();
 }

@@ -47,6 +47,8 @@ private:
     boost::asio::awaitable<std::unique_ptr<instantly::Turn>> turn(sync::Lane lane);
     boost::asio::awaitable<void> lead(Waiter& leader);
     void grant_next();
+    void give_back();
+    void tell_leader() const;
     void wake_next();
     [[nodiscard]] bool is_recorded() const;
     boost::asio::awaitable<void> record();
