@@ -45,6 +45,8 @@ People::People(std::string workspace, std::string database_url, std::uint16_t po
     const auto counts = instantly_.counts();
     campaigns_ = keys_of(counts.at("campaigns"));
     lists_ = keys_of(counts.at("lists"));
+    if (campaigns_.empty() || lists_.empty())
+        throw std::logic_error{"the workspace needs leads in campaigns and lists"};
     for (const auto& lead : instantly_.all_leads()) ledger_.leads_known.insert(lead.at("id").get<std::string>());
 }
 

@@ -30,7 +30,8 @@ Round::Round(std::uint64_t seed) : dice_{seed} {
         settings.name = fmt::format("team-{}", i + 1);
         settings.api_key = fmt::format("chaos-key-{}", i + 1);
         settings.seed = seed * 8 + i;
-        settings.leads = static_cast<std::uint32_t>(20 + dice_.below(200));
+        settings.leads = static_cast<std::uint32_t>(40 + dice_.below(180));
+        settings.list_share = 0.3;  // so that every workspace has leads in lists
         settings.campaigns = 3;
         settings.lists = 2;
         settings.documented_lead = false;
