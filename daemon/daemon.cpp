@@ -57,8 +57,15 @@ DrivenWorkspace::DrivenWorkspace(const asio::any_io_executor& executor, postgres
       store_{database, config.name},
       sync_{{transport_, store_, clock, random_dice()}, config, options} {}
 
-void release_all(postgres::Store& store) {
-    store.run_blocking([](store::Transaction& transaction) { transaction.queue.release_all(); });
+void DrivenWorkspace::take_over() {
+    store_.run_blocking([](store::Transaction& transaction) { transaction.queue.release_all(); });
+}
+
+void DrivenWorkspace::leave() {
+    store_.run_blocking([this](store::Transaction& transaction) {
+        transaction.queue.release_all();
+        if (const auto spent = sync_.spent()) transaction.progress.record_spent(*spent);
+    });
 }
 
 Daemon::Daemon(const Config& config, SyncOptions options)
@@ -72,11 +79,10 @@ Daemon::Daemon(const Config& config, SyncOptions options)
             std::make_unique<DrivenWorkspace>(io_.get_executor(), database_, clock_, workspace, options_));
 }
 
-/// This process drives the workspaces from here on, alone: leases of an earlier one are void.
 void Daemon::start() {
     prepare_schema(configured_.url(), names_);
     listener_.connect();
-    for (const auto& workspace : workspaces_) release_all(workspace->store());
+    for (const auto& workspace : workspaces_) workspace->take_over();
 }
 
 /// A machine may start us before its PostgreSQL, or restart that one while we start.
@@ -97,7 +103,7 @@ void Daemon::start_once_database_is_up() {
 
 void Daemon::return_what_is_left() {
     try {
-        for (const auto& workspace : workspaces_) release_all(workspace->store());
+        for (const auto& workspace : workspaces_) workspace->leave();
     } catch (const pqxx::failure& error) {
         spdlog::warn("leases stay until they expire or the next start: {}", postgres::one_line(error));
     }

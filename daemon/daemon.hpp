@@ -41,16 +41,19 @@ public:
                     const WorkspaceConfig& config, const SyncOptions& options);
 
     [[nodiscard]] WorkspaceSync& sync() { return sync_; }
-    [[nodiscard]] postgres::Store& store() { return store_; }
+
+    /// This process drives the workspace from here on, alone: leases of an earlier one are void. Throws
+    /// pqxx::failure.
+    void take_over();
+    /// In order, with nothing under way any more: gives back what is left, and tells what was spent of the budget.
+    /// Throws pqxx::failure.
+    void leave();
 
 private:
     instantly::HttpTransport transport_;
     postgres::Store store_;
     WorkspaceSync sync_;
 };
-
-/// Voids the leases of an earlier process: this one drives the workspace alone.
-void release_all(postgres::Store& store);
 
 /// The whole program: members are built top to bottom and torn down bottom to top.
 class Daemon {

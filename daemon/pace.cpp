@@ -139,6 +139,7 @@ void Pace::grant_next() {
 
 void Pace::give_back() {
     windows_.give_back();
+    if (store_ != nullptr && seconds_.back().granted > 0) --seconds_.back().granted;
     tell_leader();
 }
 
@@ -165,12 +166,18 @@ bool Pace::is_recorded() const {
            && seconds_.back().granted < seconds_.back().recorded;
 }
 
+std::optional<std::vector<store::SpentSecond>> Pace::spent() const {
+    if (store_ == nullptr || !recalled_) return std::nullopt;
+    std::vector<store::SpentSecond> spent;
+    for (const auto& second : seconds_) spent.push_back({second.begin, second.granted});
+    return spent;
+}
+
 /// One write for a second's requests, before the first of them: what is recorded and not used is taken for used only
 /// by a process that comes after a crash.
 awaitable<void> Pace::record() {
     const auto second = second_of(clock_.wall());
-    std::vector<store::SpentSecond> spent;
-    for (const auto& earlier : seconds_) spent.push_back({earlier.begin, earlier.granted});
+    auto spent = this->spent().value();
     const bool more = !seconds_.empty() && seconds_.back().begin == second;
     const int recorded = (more ? seconds_.back().granted : 0) + static_cast<int>(windows_.per_second());
     if (more) spent.pop_back();

@@ -4,6 +4,7 @@
 #include <deque>
 #include <list>
 #include <memory>
+#include <optional>
 #include <vector>
 
 #include <boost/asio/awaitable.hpp>
@@ -33,6 +34,10 @@ public:
     void refused(std::chrono::milliseconds hold);
 
     [[nodiscard]] std::size_t spent_in_minute() const { return windows_.spent_in_minute(clock_.now()); }
+
+    /// What was let through lately, to be recorded by a process that ends in order: the next one then need not take
+    /// for spent what was only recorded. Nothing before the first turn.
+    [[nodiscard]] std::optional<std::vector<store::SpentSecond>> spent() const;
 
 private:
     struct Waiter;

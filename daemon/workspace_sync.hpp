@@ -63,6 +63,9 @@ public:
     /// How many leads the workspace holds, where Instantly tells.
     [[nodiscard]] std::optional<std::int64_t> lead_count() const { return lead_count_; }
 
+    /// See Pace::spent.
+    [[nodiscard]] std::optional<std::vector<store::SpentSecond>> spent() const { return pace_.spent(); }
+
     [[nodiscard]] const std::string& name() const { return name_; }
 
 private:

@@ -183,6 +183,7 @@ private:
             case Decision::take_remote:
                 // What a server makes of a value that was sent is its word on it, also when that is nothing.
                 if (!plan.normalised && keeps_value(question)) return keep_value(question, plan);
+                if (plan.normalised) tell_if_overruled(question);
                 return take(question, plan, plan.normalised ? "normalised" : "edit");
             case Decision::push_local:
                 if (place_contested_ && is_place(key)) break;
@@ -280,6 +281,18 @@ private:
             return conflict(question, plan, Rule::flip_flop, std::nullopt);
         result_.changes.push_back({question.key, question.local, question.remote, rule});
         return {question.remote, true};
+    }
+
+    /// Another value than was sent, in more than its form, may be the server's, or an edit made there while ours was
+    /// on its way, or never left. It stands, and ours stays readable.
+    void tell_if_overruled(const Question& question) {
+        const auto blank = [](const Value& value) {
+            return value.value_or("").find_first_not_of(" \t\r\n") == std::string::npos;
+        };
+        if (same_but_for_form(question.local, question.remote) || (blank(question.local) && blank(question.remote)))
+            return;
+        result_.conflicts.push_back(
+            {question.key, question.base, question.local, question.remote, Rule::remote, Side::remote});
     }
 
     Answer push(const Question& question, const KeyPlan& plan) {

@@ -5,6 +5,7 @@
 #include <boost/asio/bind_cancellation_slot.hpp>
 #include <boost/asio/cancellation_signal.hpp>
 #include <boost/asio/co_spawn.hpp>
+#include <boost/asio/detached.hpp>
 #include <gtest/gtest.h>
 
 #include "tests/simulation/model_store.hpp"
@@ -183,6 +184,23 @@ TEST_F(PaceTest, WhatAKilledProcessLetThroughCountsForTheNext) {
     EXPECT_EQ(departures_.size(), 30U) << "the minute is spent";
     let(10s);
     EXPECT_EQ(departures_.size(), 31U);
+}
+
+TEST_F(PaceTest, AProcessThatEndsInOrderLeavesNoDoubtBehind) {
+    make_recorded({10, 30, 1});
+    for (int i = 0; i < 4; ++i) ask(Lane::push);
+    let(100ms);
+    auto leave = [&]() -> boost::asio::awaitable<void> {
+        co_await store_.run(
+            [&](store::Transaction& transaction) { transaction.progress.record_spent(pace_->spent().value()); });
+    };
+    boost::asio::co_spawn(*io_, leave(), boost::asio::detached);
+    let(0ms);
+    die();
+    make_recorded({10, 30, 1});
+    for (int i = 0; i < 6; ++i) ask(Lane::push);
+    let(100ms);
+    EXPECT_EQ(departures_.size(), 10U) << "the rest of the second is free";
 }
 
 TEST_F(PaceTest, NothingIsSentThatCannotBeRecorded) {

@@ -57,7 +57,7 @@ struct SyncedWorld::Running {
           driven{io.get_executor(), database, clock, config, options},
           listener{io.get_executor(), url, {config.name}} {
         listener.connect();
-        release_all(driven.store());
+        driven.take_over();
     }
 
     postgres::Database database;
@@ -110,6 +110,7 @@ void SyncedWorld::stop() {
     if (!running_) return;
     boost::asio::post(running_->io, [this] { running_->cancel.emit(boost::asio::cancellation_type::terminal); });
     running_->thread.join();
+    running_->driven.leave();
     running_.reset();
 }
 
@@ -126,6 +127,7 @@ void SyncedWorld::run_once(bool drain) {
     boost::asio::co_spawn(once.io, task(), [&](std::exception_ptr error) { failed = error; });
     once.io.run();
     if (failed) std::rethrow_exception(failed);
+    once.driven.leave();
 }
 
 pqxx::result SyncedWorld::sql(const std::string& statement) {

@@ -130,6 +130,20 @@ TEST(ThreeWayMerge, APlaceThatCouldNotBeReadIsWhereItWas) {
     EXPECT_EQ(on_its_way.awaited, std::vector<Key>{"campaign"}) << "nobody has overtaken it";
 }
 
+TEST(ThreeWayMerge, AnotherValueThanWasSentStandsAndLeavesOursReadable) {
+    const auto seen_after = [](const char* sent, const char* seen) {
+        return merge(base(content({{"company_name", "Acme"}}), {{"company_name", sent}}),
+                     content({{"company_name", sent}}), remote(content({{"company_name", seen}})), {});
+    };
+    EXPECT_TRUE(seen_after("Acme Inc", " ACME, Inc.").conflicts.empty()) << "another form";
+    const auto edited = seen_after("Acme Inc", "Globex");
+    EXPECT_EQ(edited.local[Field::company_name], "Globex");
+    ASSERT_EQ(edited.conflicts.size(), 1U);
+    EXPECT_EQ(edited.conflicts[0].local, "Acme Inc");
+    EXPECT_EQ(edited.conflicts[0].remote, "Globex");
+    EXPECT_EQ(edited.conflicts[0].resolution, Side::remote);
+}
+
 TEST(ThreeWayMerge, WhatAMoveOfOursLeavesBehindIsNoEditThere) {
     const std::string campaign = "aaaaaaaa-0000-4000-8000-000000000001";
     const std::string list = "bbbbbbbb-0000-4000-8000-000000000002";
