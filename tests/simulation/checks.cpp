@@ -91,6 +91,8 @@ void SimulatedWorld::check(Outcome& outcome) {
     check_edits(outcome);
     check_no_twins(outcome);
     check_no_arguing(outcome);
+    check_no_phantoms(outcome);
+    check_patience(outcome);
 }
 
 /// DESIGN §2 (3): after convergence only reads are sent, and nothing waits.
@@ -233,6 +235,43 @@ void SimulatedWorld::check_no_arguing(Outcome& outcome) {
             outcome.broken.push_back(fmt::format(
                 "lead {} {}: {} was sent again although {} stood there, which was {} before", entry.lead.text,
                 entry.key, shown(entry.after), shown(entry.before), shown(first->second)));
+    }
+}
+
+/// DESIGN §4, stale answers: what is taken for an edit made on Instantly is a value that somebody set, there or here.
+void SimulatedWorld::check_no_phantoms(Outcome& outcome) const {
+    const auto set_by_somebody = [](const auto& ever, const std::string& id, const store::HistoryEntry& entry) {
+        return std::ranges::any_of(ever, [&](const auto& edit) {
+            return std::get<0>(edit) == id && std::get<1>(edit) == entry.key && same(entry.after, std::get<2>(edit));
+        });
+    };
+    const auto& state = store_->state();
+    for (const auto& [entry, at] : state.history) {
+        if (entry.side != sync::Side::remote || entry.rule != "edit" || entry.after.value_or("").empty()) continue;
+        const auto field = sync::field_named(entry.key);
+        if (field && sync::spec(*field).kind != sync::Kind::text) continue;  // set for several leads, or by moves
+        if (sync::same_but_for_form(entry.before, entry.after)) continue;    // by a write of the whole map
+        const auto row = state.rows.find(entry.lead);
+        if (row == state.rows.end() || edits_.is_exempt(entry.lead.text)) continue;
+        const auto& there = row->second.instantly_id.text;
+        if (edits_.is_exempt(there) || set_by_somebody(edits_.ever_there, there, entry)
+            || set_by_somebody(edits_.ever_here, entry.lead.text, entry))
+            continue;
+        outcome.broken.push_back(fmt::format("lead {} {}: {} was taken for an edit there, and nobody made it", there,
+                                             entry.key, shown(entry.after)));
+    }
+}
+
+/// DESIGN §4: a write that does not show yet is waited for, not sent again at once.
+void SimulatedWorld::check_patience(Outcome& outcome) const {
+    std::map<std::pair<std::string, sync::Key>, sync::Instant> sent;
+    for (const auto& [entry, at] : store_->state().history) {
+        if (entry.side != sync::Side::local || (entry.rule != "edit" && entry.rule != "sent again")) continue;
+        auto& last = sent[{entry.lead.text, entry.key}];
+        if (entry.rule == "sent again" && at - last < daemon::PusherTiming{}.patience)
+            outcome.broken.push_back(fmt::format("lead {} {}: sent again after {} ms", entry.lead.text, entry.key,
+                                                 std::chrono::floor<std::chrono::milliseconds>(at - last).count()));
+        last = at;
     }
 }
 

@@ -82,6 +82,8 @@ private:
     void check_edits(Outcome& outcome);
     void check_no_twins(Outcome& outcome);
     void check_no_arguing(Outcome& outcome);
+    void check_no_phantoms(Outcome& outcome) const;
+    void check_patience(Outcome& outcome) const;
     void check_quiet(Outcome& outcome) const;
 
     [[nodiscard]] sync::Value base_value(const sync::LeadId& id, const sync::Key& key) const;
