@@ -380,7 +380,7 @@ asio::awaitable<void> Reconciler::record(std::vector<Sending>& sendings) {
     });
     for (const auto& [sending, verdict] : failed) co_await verdicts_.heed(verdict, *sending->failure);
     if (failed.empty()) co_await context_.state.solved(WorkspaceState::Side::writing);
-    co_await verdicts_.give_up(std::move(gone), no_longer_there);
+    co_await settle_gone(std::move(gone));
 }
 
 }  // namespace leadsync::daemon
