@@ -55,7 +55,7 @@ void Round::write_config() {
     for (const auto& workspace : workspaces_) {
         file << "  - name: " << workspace.name << "\n    api_key: " << workspace.api_key
              << "\n    base_url: " << server_->url()
-             << "\n    rate: { per_second: 100, per_minute: 6000, share: 1 }\n"
+             << "\n    rate: { per_second: 100, per_minute: 6000, share: 0.9 }\n"
                 "    freshness: { new: 200ms, rest: 1s }\n"
              << "    conflicts: { default: " << one_of(rules) << ", custom_variables: " << one_of(rules)
              << ", first_name: " << one_of(rules) << " }\n"
