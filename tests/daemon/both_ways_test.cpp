@@ -134,10 +134,12 @@ TEST_F(BothWays, AMoveIsFollowedThroughItsJobAndKeepsTheInterest) {
 
 TEST_F(BothWays, ManyMovesBetweenTheSameTwoCampaignsAreOneJob) {
     begin();
+    world().stop();  // a sweep beside it may hold a row for a moment, which then goes by a second job
     const auto source = local(0, "campaign");
     const auto target = world().other_campaign(source);
     world().sql("UPDATE crm.leads SET campaign = '" + target + "' WHERE campaign = '" + source + "'");
-    expect_in_step();
+    world().backfill_and_drain();
+    world().expect_agreement();
     EXPECT_EQ(world().value("SELECT count(*) FROM crm.leads WHERE campaign = '" + source + "'"), "0");
     EXPECT_EQ(world().requests("POST", "/leads/move"), 1U);
 }
