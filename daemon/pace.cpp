@@ -18,7 +18,7 @@ namespace {
 constexpr auto until_rung = std::chrono::hours{24};
 /// A budget that recovers may allow a slot earlier than was thought.
 constexpr auto look_again = 1s;
-/// A request departs at the latest so long after its turn came: a new connection has to be opened first.
+/// A turn is void so long after it came: what is recorded of a second is taken to have left within the next one.
 constexpr auto departs_within = 1s;
 constexpr std::size_t seconds_kept = 62;
 
@@ -69,21 +69,26 @@ struct Pace::Waiter {
 /// Leave to send one request. It may outlive its Pace by no means: both live in one WorkspaceSync.
 class Pace::Granted final : public Turn {
 public:
-    explicit Granted(Pace& pace) : pace_{pace} {}
+    explicit Granted(Pace& pace) : pace_{pace}, since_{pace.clock_.now()} {}
     ~Granted() override {
         if (!departed_) pace_.give_back();
     }
     Granted(const Granted&) = delete;
     Granted& operator=(const Granted&) = delete;
 
-    void departs() override {
-        if (std::exchange(departed_, true)) return;
-        pace_.windows_.depart(pace_.clock_.now());
+    bool departs() override {
+        if (departed_) return true;
+        const auto now = pace_.clock_.now();
+        if (now - since_ > departs_within) return false;
+        departed_ = true;
+        pace_.windows_.depart(now);
         pace_.tell_leader();
+        return true;
     }
 
 private:
     Pace& pace_;
+    sync::SteadyTime since_;
     bool departed_ = false;
 };
 

@@ -53,7 +53,7 @@ public:
 
     /// A refusal never leaves less of the budget than this part.
     static constexpr double floor = 0.05;
-    /// So long after a refusal at full budget it is whole again.
+    /// A budget of nothing would be whole again after so long; a halved one is after half of it.
     static constexpr std::chrono::seconds recovery{60};
 
 private:

@@ -182,7 +182,10 @@ asio::awaitable<Reply> HttpTransport::send(Request request, Gate gate) {
             connection = pool->new_connection();
             co_await connection->open(step, deadline);
         }
-        if (turn) turn->departs();
+        while (turn && !turn->departs()) {
+            turn = co_await gate();
+            deadline = steady_clock::now() + pool->options.total_timeout;
+        }
         try {
             Reply reply = co_await connection->exchange(request, step, deadline);
             if (connection->reusable()) pool->put_idle(std::move(connection));

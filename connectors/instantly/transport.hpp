@@ -21,8 +21,8 @@ public:
     Turn(const Turn&) = delete;
     Turn& operator=(const Turn&) = delete;
 
-    /// Its request is written now.
-    virtual void departs() = 0;
+    /// Its request is written now. False: the wait for a connection was too long, and the leave is void.
+    [[nodiscard]] virtual bool departs() = 0;
 };
 
 /// Waits until one more request may leave. Passed before every sending, a second try of the same request included.

@@ -316,12 +316,28 @@ TEST_F(TransportTest, AConnectionIdleForTooLongIsNotUsedAgain) {
 
 class CountedTurn final : public Turn {
 public:
-    explicit CountedTurn(int& departed) : departed_{departed} {}
-    void departs() override { ++departed_; }
+    explicit CountedTurn(int& departed, bool is_void = false) : departed_{departed}, is_void_{is_void} {}
+    bool departs() override {
+        if (!is_void_) ++departed_;
+        return !is_void_;
+    }
 
 private:
     int& departed_;
+    bool is_void_;
 };
+
+TEST_F(TransportTest, ATurnThatIsVoidByNowIsAskedForAgain) {
+    int gates = 0;
+    int departed = 0;
+    const Gate gate = [&]() -> asio::awaitable<std::unique_ptr<Turn>> {
+        co_return std::make_unique<CountedTurn>(departed, ++gates < 3);
+    };
+    server.plays = {{{answer("1")}}};
+    EXPECT_EQ(send(get(), gate)->value().body, "1");
+    EXPECT_EQ(gates, 3);
+    EXPECT_EQ(departed, 1);
+}
 
 TEST_F(TransportTest, ARequestThatCannotBeSentDoesNotDepart) {
     int departed = 0;

@@ -41,7 +41,7 @@ protected:
             mine->turn = co_await test->pace_->lane(mine->lane)();
             if (!after) co_return;
             if (*after > 0ms) co_await test->time_.sleep_for(*after);
-            mine->turn->departs();
+            EXPECT_TRUE(mine->turn->departs());
             mine->departed = test->time_.now();
             test->departures_.push_back({mine->lane, mine->departed});
         };
@@ -151,8 +151,9 @@ TEST_F(PaceTest, WhoIsCancelledOrNeverLeavesTakesNothingAlong) {
     let(10ms);
     EXPECT_FALSE(waiting[2]->turn);
     EXPECT_TRUE(waiting[3]->turn) << "a turn that is given back is the next one's";
-    waiting[1]->turn->departs();
-    waiting[3]->turn->departs();
+    EXPECT_FALSE(waiting[1]->turn->departs()) << "it came five seconds ago, and is void";
+    waiting[1]->turn.reset();
+    EXPECT_TRUE(waiting[3]->turn->departs());
     let(2s);
     EXPECT_TRUE(waiting[4]->turn && waiting[5]->turn);
 }

@@ -47,7 +47,7 @@ boost::asio::awaitable<instantly::Reply> SimulatedInstantly::send(instantly::Req
     std::unique_ptr<instantly::Turn> turn;
     if (gate) turn = co_await gate();
     co_await step();
-    if (turn) turn->departs();
+    while (turn && !turn->departs()) turn = co_await gate();
     const auto arrives = time_.now() + milliseconds{1 + random_(120)};
     time_.at(arrives, [this, exchange] { serve(*exchange); });
     co_await time_.sleep_until(arrives);
