@@ -18,20 +18,32 @@ public:
 
     WorkspaceState(store::Store& store, std::string workspace) : store_{store}, workspace_{std::move(workspace)} {}
 
-    /// `backfilling` or `following`.
+    static constexpr auto stopped = "stopped";
+
+    /// `backfilling`, `following`, or `stopped`, which is for good.
     boost::asio::awaitable<void> enter(std::string phase);
 
-    /// Shown until solved(); a database that can't be reached is no reason to fail.
+    /// Shown until solved(). A database that can't be reached is no reason to fail: the next call of any kind tells it
+    /// what it missed.
     boost::asio::awaitable<void> problem(Side side, std::string reason);
     boost::asio::awaitable<void> solved(Side side);
 
 private:
+    struct Shown {
+        std::string state;
+        std::optional<std::string> reason;
+        bool operator==(const Shown&) const = default;
+    };
+
+    [[nodiscard]] Shown shown() const;
     boost::asio::awaitable<void> report();
 
     store::Store& store_;
     std::string workspace_;
     std::string phase_ = "starting";
     std::array<std::optional<std::string>, 2> problems_;
+    std::optional<Shown> stored_;  ///< nothing: what the table says is not known
+    bool storing_ = false;
 };
 
 }  // namespace leadsync::daemon

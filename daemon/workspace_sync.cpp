@@ -71,7 +71,7 @@ asio::awaitable<void> WorkspaceSync::run() {
     }
     pushing_done_ = true;
     spdlog::error("workspace {}: {}", name(), stopped);
-    co_await state_.enter("stopped");
+    co_await state_.enter(WorkspaceState::stopped);
     co_await state_.problem(WorkspaceState::Side::reading, stopped);
     for (;;) co_await clock_.sleep_for(1h);
 }
