@@ -23,8 +23,8 @@ public:
     /// `backfilling`, `following`, or `stopped`, which is for good.
     boost::asio::awaitable<void> enter(std::string phase);
 
-    /// Shown until solved(). A database that can't be reached is no reason to fail: the next call of any kind tells it
-    /// what it missed.
+    /// Shown until solved(). A database that can't be reached is no reason to fail: the next call of any kind tells
+    /// it what it missed.
     boost::asio::awaitable<void> problem(Side side, std::string reason);
     boost::asio::awaitable<void> solved(Side side);
 

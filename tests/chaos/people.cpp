@@ -228,6 +228,7 @@ void People::insert_here() {
     if (!*done) throw std::logic_error{"a good row was refused: " + last_refusal_};
     ledger_.rows_inserted.insert(id);
     ledger_.here[{id, "first_name"}] = {at, name};
+    ledger_.here[{id, "custom_variables.tier"}] = {at, "gold"};
     if (to_list || !dice_.chance(0.2)) return;
     // The same lead, made in Instantly at the same time: to be adopted, not doubled.
     auto lead = instantly_.add({{"email", "CHAOS" + email.substr(5)}, {"campaign", campaign}});

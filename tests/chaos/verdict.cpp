@@ -223,6 +223,12 @@ private:
                                workspace_, row, field))
             story += fmt::format("\n    {} {} -> {}, {} {} {}", line[0].c_str(), line[1].c_str(), line[2].c_str(),
                                  line[3].c_str(), line[4].c_str(), line[5].c_str());
+        for (const auto& line : query.exec_params(
+                 "SELECT created_at, coalesce(base, '-'), coalesce(local, '-'), coalesce(remote, '-'), rule FROM "
+                 "crm.conflicts WHERE workspace = $1 AND lead_id = $2 AND field = $3 ORDER BY id",
+                 workspace_, row, field))
+            story += fmt::format("\n    {} conflict: base {}, here {}, there {}, {}", line[0].c_str(),
+                                 line[1].c_str(), line[2].c_str(), line[3].c_str(), line[4].c_str());
         return story;
     }
 

@@ -118,10 +118,10 @@ TEST(BadInput, AKeyOfAnotherWorkspaceStopsBeforeAnythingIsRead) {
     SyncedWorld world{{.leads = 50}};
     world.sql("UPDATE crm.workspaces SET instantly_workspace_id = '99999999-9999-4999-8999-999999999999'");
     world.start();
-    EXPECT_TRUE(world.becomes(
-        "SELECT state = 'stopped' AND state_reason LIKE 'the API key belongs to Instantly workspace%' "
-        "FROM crm.workspaces",
-        "t"));
+    EXPECT_TRUE(
+        world.becomes("SELECT state = 'stopped' AND state_reason LIKE 'the API key belongs to Instantly workspace%' "
+                      "FROM crm.workspaces",
+                      "t"));
     EXPECT_EQ(world.requests("POST", "/leads/list"), 0U);
     EXPECT_EQ(world.value("SELECT count(*) FROM crm.leads"), "0");
 }

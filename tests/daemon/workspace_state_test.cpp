@@ -43,7 +43,9 @@ protected:
         run_ready();
     }
 
-    std::string shown() const { return store_.state().workspace.state + ": " + store_.state().workspace.reason.value_or("-"); }
+    std::string shown() const {
+        return store_.state().workspace.state + ": " + store_.state().workspace.reason.value_or("-");
+    }
 
     simulation::VirtualTime time_;
     std::chrono::milliseconds next_delay_{0};
