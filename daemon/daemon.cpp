@@ -64,6 +64,7 @@ void DrivenWorkspace::take_over() {
 void DrivenWorkspace::leave() {
     store_.run_blocking([this](store::Transaction& transaction) {
         transaction.queue.release_all();
+        transaction.queue.wake();  // nobody is there to be rung
         if (const auto spent = sync_.spent()) transaction.progress.record_spent(*spent);
     });
 }

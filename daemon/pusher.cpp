@@ -45,9 +45,13 @@ asio::awaitable<void> Pusher::run() {
     co_await all(std::move(tasks));
 }
 
+/// One of the workers that have nothing to do watches: it looks often as long as work keeps coming, and asks to be
+/// rung once it does not. When it finds something, the next one takes over.
 asio::awaitable<void> Pusher::worker() {
+    bool watches = false;
     while (!stopping_) {
-        const auto wait = co_await work_once();
+        if (!watched_) watched_ = watches = true;
+        const auto wait = co_await work_once(watches);
         if (wait > 0ms && !stopping_) co_await edited_.wait_for(context_.clock, wait);
     }
 }
@@ -56,10 +60,11 @@ asio::awaitable<void> Pusher::drain() {
     while (!stopping_) {
         milliseconds wait = 1s;
         try {
-            const auto pending =
-                co_await context_.store.run([](Transaction& transaction) { return transaction.queue.pending(); });
-            if (pending == 0) co_return;
-            wait = co_await work_once();
+            const auto idle =
+                co_await context_.store.run([](Transaction& transaction) { return transaction.queue.is_idle(); });
+            if (idle) co_return;
+            bool watches = false;
+            wait = std::min(co_await work_once(watches), context_.timing.read_back);
         } catch (const store::StoreError& error) {
             spdlog::warn("workspace {}: queue: {}", context_.workspace, error.what());
         }
@@ -67,57 +72,93 @@ asio::awaitable<void> Pusher::drain() {
     }
 }
 
-/// Claims and settles one batch. How long to wait before the next; zero: there may be more.
-asio::awaitable<milliseconds> Pusher::work_once() {
-    if (const auto paused = verdicts_.paused_for(); paused > 0ms) co_return paused;
+/// What a claim's transaction, which runs on another thread, is asked and tells.
+struct Pusher::Round {
+    bool creates_too = false;
+    bool may_sleep = false;
+    bool was_asleep = false;
+    std::optional<std::int64_t> leads;  ///< nothing: to be counted
+
     Claims claims;
-    milliseconds wait = context_.timing.poll;
+    std::optional<milliseconds> due;  ///< until the next lead falls due, where none was
+    bool asks_for_ring = false;
+    bool asleep = false;  ///< and no edit can come without one
+    std::vector<std::string> held;
+};
+
+/// Claims and settles one batch. How long to wait before the next; zero: there may be more.
+asio::awaitable<milliseconds> Pusher::work_once(bool& watches) {
+    if (const auto paused = verdicts_.paused_for(); paused > 0ms) co_return paused;
+    auto round = begin_round(watches);
     try {
-        claims = co_await context_.store.run([&](Transaction& transaction) { return claim(transaction, wait); });
-        if (claims.empty()) co_return wait;
-        if (claims.size() == batch_size) edited_.set();
-        co_await settle(claims);
+        co_await context_.store.run([&](Transaction& transaction) { claim(transaction, round); });
+        for (const auto& why : round.held)
+            spdlog::warn("workspace {}: {}; they are held: leadsync held list shows them, held approve lets them go",
+                         context_.workspace, why);
+        if (leads_ != round.leads) leads_counted_ = context_.clock.now();
+        leads_ = round.leads;
+        asleep_ = round.claims.empty() ? asleep_ || round.asks_for_ring : false;
+        if (round.claims.empty()) co_return wait_after(round, watches);
+        found_at_ = context_.clock.now();
+        if (std::exchange(watches, false)) watched_ = false;
+        edited_.set();
+        co_await settle(round.claims);
         co_return 0ms;
     } catch (const store::StoreError& error) {
         spdlog::warn("workspace {}: queue: {}", context_.workspace, error.what());
     }
-    co_await give_back(std::move(claims));
+    asleep_ = true;  // as far as is known
+    co_await give_back(std::move(round.claims));
     co_return 1s;
 }
 
-Claims Pusher::claim(Transaction& transaction, milliseconds& wait) {
-    const bool creates_too = !verdicts_.creates_held() && transaction.progress.is_backfilled();
-    hold_avalanches(transaction);
-    auto claimed = transaction.queue.claim(batch_size, context_.timing.lease, creates_too);
-    if (claimed.empty())
-        if (const auto due = transaction.queue.next_due(creates_too))
-            wait = std::clamp(*due, 5ms, context_.timing.poll);
-    return claimed;
+Pusher::Round Pusher::begin_round(bool watches) const {
+    const auto now = context_.clock.now();
+    Round round;
+    round.creates_too = !verdicts_.creates_held();
+    round.may_sleep = watches && now - found_at_ >= context_.timing.awake;
+    round.was_asleep = asleep_;
+    if (now - leads_counted_ <= count_keeps) round.leads = leads_;
+    return round;
+}
+
+milliseconds Pusher::wait_after(const Round& round, bool watches) const {
+    const auto& timing = context_.timing;
+    if (!watches) return timing.poll;
+    const auto wait = round.due ? std::clamp(*round.due, 5ms, timing.poll) : timing.poll;
+    return round.asleep ? wait : std::min(wait, timing.awake_poll);
+}
+
+void Pusher::claim(Transaction& transaction, Round& round) const {
+    auto& queue = transaction.queue;
+    const bool creates_too = round.creates_too && transaction.progress.is_backfilled();
+    hold_avalanches(transaction, round);
+    round.claims = queue.claim(batch_size, context_.timing.lease, creates_too);
+    if (!round.claims.empty()) {
+        if (round.was_asleep) queue.wake();
+        return;
+    }
+    round.due = queue.next_due(creates_too);
+    round.asks_for_ring = round.may_sleep;
+    round.asleep = round.may_sleep && queue.fall_asleep();
 }
 
 /// More creates, edits or deletions than the guard lets through wait for an operator, before any of them is sent.
-void Pusher::hold_avalanches(Transaction& transaction) {
-    const auto now = context_.clock.now();
-    if (!leads_ || now - leads_counted_ > count_keeps) {
-        // What is deleted here and waits to be deleted there is a part of what there was.
-        leads_ = transaction.leads.count()
-                 + transaction.queue.backlog(HoldKind::remove, std::numeric_limits<std::int64_t>::max());
-        leads_counted_ = now;
-    }
+void Pusher::hold_avalanches(Transaction& transaction, Round& round) const {
+    auto& queue = transaction.queue;
+    if (!round.leads)  // What is deleted here and waits to be deleted there is a part of what there was.
+        round.leads =
+            transaction.leads.count() + queue.backlog(HoldKind::remove, std::numeric_limits<std::int64_t>::max());
     const auto check = [&](HoldKind kind, const char* what, std::optional<std::int64_t> allowed) {
-        if (!allowed) return;
-        const auto waiting = transaction.queue.backlog(kind, *allowed + 1);
-        if (waiting <= *allowed) return;
-        const auto why = fmt::format("more than {} leads were {} at once", *allowed, what);
-        transaction.queue.hold_backlog(kind, why);
-        spdlog::warn("workspace {}: {}; they are held: leadsync held list shows them, held approve lets them go",
-                     context_.workspace, why);
+        if (!allowed || !queue.exceeds(kind, *allowed)) return;
+        round.held.push_back(fmt::format("more than {} leads were {} at once", *allowed, what));
+        queue.hold_backlog(kind, round.held.back());
     };
     const auto& guard = context_.guard;
-    check(HoldKind::create, "created", sync::allowed(guard.creates, *leads_));
-    check(HoldKind::change, "edited", sync::allowed(guard.changes, *leads_));
+    check(HoldKind::create, "created", sync::allowed(guard.creates, *round.leads));
+    check(HoldKind::change, "edited", sync::allowed(guard.changes, *round.leads));
     if (context_.deletes.local == sync::LocalDeletes::push)
-        check(HoldKind::remove, "deleted", sync::allowed_deletes(guard.deletes, *leads_));
+        check(HoldKind::remove, "deleted", sync::allowed_deletes(guard.deletes, *round.leads));
 }
 
 asio::awaitable<void> Pusher::settle(const Claims& claims) {

@@ -24,10 +24,14 @@ public:
     void stop();
 
 private:
+    struct Round;
+
     boost::asio::awaitable<void> worker();
-    boost::asio::awaitable<std::chrono::milliseconds> work_once();
-    Claims claim(store::Transaction& transaction, std::chrono::milliseconds& wait);
-    void hold_avalanches(store::Transaction& transaction);
+    boost::asio::awaitable<std::chrono::milliseconds> work_once(bool& watches);
+    [[nodiscard]] Round begin_round(bool watches) const;
+    void claim(store::Transaction& transaction, Round& round) const;
+    void hold_avalanches(store::Transaction& transaction, Round& round) const;
+    [[nodiscard]] std::chrono::milliseconds wait_after(const Round& round, bool watches) const;
     boost::asio::awaitable<void> settle(const Claims& claims);
     boost::asio::awaitable<void> give_back(Claims claims);
 
@@ -37,8 +41,11 @@ private:
     Reconciler reconciler_;
     Creator creator_;
     Remover remover_;
-    std::optional<std::int64_t> leads_;  // in the workspace, as counted at leads_counted_
+    std::optional<std::int64_t> leads_;  ///< in the workspace, as counted at leads_counted_
     sync::SteadyTime leads_counted_{};
+    sync::SteadyTime found_at_{};  ///< when a claim found something last
+    bool watched_ = false;         ///< one of the workers waits for the next edit; the others are rung by it
+    bool asleep_ = true;           ///< writers may ring
     bool stopping_ = false;
 };
 

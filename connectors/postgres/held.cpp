@@ -66,6 +66,21 @@ std::int64_t Queue::backlog(HoldKind kind, std::int64_t limit) {
     return execute(transaction_, statement, workspace_, limit)[0][0].as<std::int64_t>();
 }
 
+bool Queue::exceeds(HoldKind kind, std::int64_t allowed) {
+    // From the index alone, and never too few: leads in hand and such as only wait to be seen are in it too.
+    static const Statement bound{"exceeds", R"sql(
+        SELECT count(*) FROM (
+            SELECT FROM sync.queue
+            WHERE workspace = $1 AND kind = $2 AND edited_at IS NOT NULL AND decision IS NULL AND dead_at IS NULL
+              AND held_at IS NULL
+            LIMIT $3
+        ) waiting
+    )sql"};
+    const auto limit = allowed + 1;
+    const auto at_most = execute(transaction_, bound, workspace_, name_of(kind).kind, limit)[0][0].as<std::int64_t>();
+    return at_most > allowed && backlog(kind, limit) > allowed;
+}
+
 void Queue::hold_backlog(HoldKind kind, const std::string& why) {
     const auto statement = statement_for(kind, {"hold_creates", "hold_changes", "hold_removals"},
                                          "WITH waiting AS (" + undecided(kind) + R"sql(

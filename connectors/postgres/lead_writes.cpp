@@ -100,6 +100,19 @@ void Leads::created(const std::vector<store::Creation>& creations, std::chrono::
     execute(transaction_, name_rows, workspace_, ids.finish(), instantly_ids.finish());
     execute(transaction_, make_bases, workspace_, ids.finish(), instantly_ids.finish(), expected.finish(),
             patience.count(), epoch_seconds(written_at), contents.finish());
+    no_longer_unborn(ids.finish());
+}
+
+/// What still waits of rows that have a lead by now are changes of it.
+void Leads::no_longer_unborn(const pqxx::binarystring& ids) {
+    static const Statement statement{"no_longer_unborn", R"sql(
+        WITH unborn AS (
+            SELECT lead_id FROM sync.queue
+            WHERE workspace = $1 AND lead_id = ANY ($2::uuid[]) AND kind = 'create' ORDER BY lead_id FOR UPDATE
+        )
+        UPDATE sync.queue q SET kind = 'change' FROM unborn WHERE q.workspace = $1 AND q.lead_id = unborn.lead_id
+    )sql"};
+    execute(transaction_, statement, workspace_, ids);
 }
 
 void Leads::set_status(const std::vector<LeadId>& ids, sync::SyncStatus status, const sync::Value& error) {

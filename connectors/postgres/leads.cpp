@@ -131,9 +131,14 @@ void Leads::insert(std::span<const sync::LeadRow> leads) { insert_leads(transact
 
 void Leads::update(std::span<const sync::LeadRow> leads) {
     std::vector<InstantlyId> ids;
-    for (const auto& lead : leads) ids.push_back(lead.instantly_id);
+    BinaryArray rows{BinaryArray::Element::uuid};
+    for (const auto& lead : leads) {
+        ids.push_back(lead.instantly_id);
+        rows.add(lead.id.text);
+    }
     seen(ids);
     update_leads(transaction_, workspace_, leads);
+    if (!leads.empty()) no_longer_unborn(rows.finish());
 }
 
 std::optional<InstantlyId> Leads::newest_time_ordered() {

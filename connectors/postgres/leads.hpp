@@ -58,6 +58,7 @@ public:
 
 private:
     void seen(const std::vector<sync::InstantlyId>& ids);
+    void no_longer_unborn(const pqxx::binarystring& ids);
 
     pqxx::work& transaction_;
     const std::string& workspace_;

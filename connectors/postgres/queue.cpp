@@ -44,14 +44,22 @@ store::Approval approval_named(std::string_view name) {
 std::vector<Claim> Queue::claim(int limit, std::chrono::milliseconds lease, bool creates_too) {
     static const Statement statement{"claim", R"sql(
         WITH due AS (
-            SELECT q.lead_id FROM sync.queue q
-            WHERE q.workspace = $1 AND q.dead_at IS NULL AND q.held_at IS NULL AND q.due_at <= now()
-              AND (q.lease_until IS NULL OR q.lease_until <= now())
-              AND ($4 OR EXISTS (SELECT FROM sync.base b WHERE b.workspace = $1 AND b.lead_id = q.lead_id)
-                      OR NOT EXISTS (SELECT FROM crm.leads l WHERE l.workspace = $1 AND l.id = q.lead_id))
-            ORDER BY q.due_at
-            LIMIT $2
-            FOR UPDATE SKIP LOCKED
+            SELECT waiting.lead_id FROM (
+                SELECT * FROM (
+                    SELECT q.lead_id, q.due_at FROM sync.queue q
+                    WHERE q.workspace = $1 AND q.dead_at IS NULL AND q.held_at IS NULL AND q.kind <> 'create'
+                      AND q.due_at <= now() AND (q.lease_until IS NULL OR q.lease_until <= now())
+                    ORDER BY q.due_at LIMIT $2 FOR UPDATE SKIP LOCKED
+                ) known
+                UNION ALL
+                SELECT * FROM (
+                    SELECT q.lead_id, q.due_at FROM sync.queue q
+                    WHERE $4 AND q.workspace = $1 AND q.dead_at IS NULL AND q.held_at IS NULL AND q.kind = 'create'
+                      AND q.due_at <= now() AND (q.lease_until IS NULL OR q.lease_until <= now())
+                    ORDER BY q.due_at LIMIT $2 FOR UPDATE SKIP LOCKED
+                ) unborn
+            ) waiting
+            ORDER BY waiting.due_at LIMIT $2
         ), leased AS (
             UPDATE sync.queue q
             SET lease_token = nextval('sync.lease_tokens'), lease_until = now() + $3::int8 * interval '1 millisecond'
@@ -211,23 +219,68 @@ void Queue::release_all() {
 }
 
 std::optional<std::chrono::milliseconds> Queue::next_due(bool creates_too) {
+    // Leads in hand stand first, a few hundred at most: behind them the order is that of the index.
     static const Statement statement{"next_due", R"sql(
-        SELECT ceil(extract(epoch FROM min(greatest(q.due_at, q.lease_until, now())) - now()) * 1000)::int8
-        FROM sync.queue q
-        WHERE q.workspace = $1 AND q.dead_at IS NULL AND q.held_at IS NULL
-          AND ($2 OR EXISTS (SELECT FROM sync.base b WHERE b.workspace = $1 AND b.lead_id = q.lead_id)
-                  OR NOT EXISTS (SELECT FROM crm.leads l WHERE l.workspace = $1 AND l.id = q.lead_id))
+        SELECT ceil(extract(epoch FROM min(greatest(next.due_at, next.lease_until, now())) - now()) * 1000)::int8
+        FROM (
+            SELECT * FROM (
+                SELECT due_at, lease_until FROM sync.queue
+                WHERE workspace = $1 AND dead_at IS NULL AND held_at IS NULL AND kind <> 'create'
+                ORDER BY due_at LIMIT 1000
+            ) known
+            UNION ALL
+            SELECT * FROM (
+                SELECT due_at, lease_until FROM sync.queue
+                WHERE $2 AND workspace = $1 AND dead_at IS NULL AND held_at IS NULL AND kind = 'create'
+                ORDER BY due_at LIMIT 1000
+            ) unborn
+        ) next
     )sql"};
     const auto row = execute(transaction_, statement, workspace_, creates_too)[0];
     if (row[0].is_null()) return std::nullopt;
     return std::chrono::milliseconds{row[0].as<std::int64_t>()};
 }
 
-std::int64_t Queue::pending() {
-    static const Statement statement{"pending", R"sql(
-        SELECT count(*) FROM sync.queue WHERE workspace = $1 AND dead_at IS NULL AND held_at IS NULL
+bool Queue::is_idle() {
+    static const Statement statement{"is_idle", R"sql(
+        SELECT NOT EXISTS (SELECT FROM sync.queue WHERE workspace = $1 AND dead_at IS NULL AND held_at IS NULL
+                           AND kind <> 'create')
+           AND NOT EXISTS (SELECT FROM sync.queue WHERE workspace = $1 AND dead_at IS NULL AND held_at IS NULL
+                           AND kind = 'create')
     )sql"};
-    return execute(transaction_, statement, workspace_)[0][0].as<std::int64_t>();
+    return execute(transaction_, statement, workspace_)[0][0].as<bool>();
+}
+
+bool Queue::fall_asleep() {
+    static const Statement look{"doorbell", R"sql(
+        SELECT d.heard_from IS NOT NULL AND d.heard_from <= pg_snapshot_xmin(s.snapshot),
+               pg_snapshot_xmin(s.snapshot) = pg_snapshot_xmax(s.snapshot), d.heard_from IS NULL
+        FROM pg_current_snapshot() AS s(snapshot)
+        JOIN sync.doorbell d ON d.workspace = $1 AND d.asleep
+    )sql"};
+    static const Statement hang_up{"fall_asleep", R"sql(
+        INSERT INTO sync.doorbell (workspace, asleep) VALUES ($1, true)
+        ON CONFLICT (workspace) DO UPDATE SET asleep = true, heard_from = NULL
+    )sql"};
+    static const Statement wait{"wait_for_unheard", R"sql(
+        UPDATE sync.doorbell SET heard_from = pg_snapshot_xmax(pg_current_snapshot()) WHERE workspace = $1
+    )sql"};
+    const auto rows = execute(transaction_, look, workspace_);
+    if (rows.empty()) {
+        execute(transaction_, hang_up, workspace_);
+        return false;
+    }
+    const bool waited_for = rows[0][0].as<bool>();
+    const bool nobody_writes = rows[0][1].as<bool>();
+    if (waited_for || nobody_writes) return true;
+    if (rows[0][2].as<bool>()) execute(transaction_, wait, workspace_);
+    return false;
+}
+
+void Queue::wake() {
+    static const Statement statement{"wake",
+                                     "UPDATE sync.doorbell SET asleep = false WHERE workspace = $1 AND asleep"};
+    execute(transaction_, statement, workspace_);
 }
 
 }  // namespace leadsync::postgres

@@ -26,11 +26,14 @@ public:
     void forget_dead(const std::vector<sync::LeadId>& ids) override;
     void release_all() override;
     std::optional<std::chrono::milliseconds> next_due(bool creates_too) override;
-    std::int64_t pending() override;
+    bool is_idle() override;
+    bool fall_asleep() override;
+    void wake() override;
 
     // held.cpp
     void rejected(const std::vector<sync::LeadId>& ids) override;
     std::int64_t backlog(store::HoldKind kind, std::int64_t limit) override;
+    bool exceeds(store::HoldKind kind, std::int64_t allowed) override;
     void hold_backlog(store::HoldKind kind, const std::string& why) override;
     void hold(store::HoldKind kind, const std::vector<sync::LeadId>& ids, const std::string& why) override;
     std::vector<sync::LeadId> held(store::HoldKind kind, const std::vector<sync::LeadId>& ids) override;

@@ -82,14 +82,23 @@ public:
     virtual void release_all() = 0;
     /// When the next lead falls due, in milliseconds from now; 0: at once. Nothing: none is waiting.
     virtual std::optional<std::chrono::milliseconds> next_due(bool creates_too) = 0;
-    /// Leads that are neither finished nor given up on nor held.
-    virtual std::int64_t pending() = 0;
+    /// Whether every lead in it is finished, given up on or held.
+    virtual bool is_idle() = 0;
+
+    /// Asks to be rung for the next local edit: a writer's commit rings nobody who is awake. False: one that is under
+    /// way may not have seen that yet, and its edit may come without a ring: look again soon, and ask again. Called
+    /// behind a claim() that found nothing, in the same transaction.
+    virtual bool fall_asleep() = 0;
+    /// Nobody has to be rung: the queue is looked at again soon.
+    virtual void wake() = 0;
 
     /// The rejections of these leads are carried out: not a second time.
     virtual void rejected(const std::vector<sync::LeadId>& ids) = 0;
 
     /// How many local creates, changes or removals wait that no operator has approved; counts up to `limit`.
     virtual std::int64_t backlog(HoldKind kind, std::int64_t limit) = 0;
+    /// Whether more than `allowed` wait. As cheap as it can be: asked before each claim.
+    virtual bool exceeds(HoldKind kind, std::int64_t allowed) = 0;
     /// Holds all of them in `crm.held` until an operator decides.
     virtual void hold_backlog(HoldKind kind, const std::string& why) = 0;
     /// Holds something that happened on Instantly; a lead that is held for it already stays as it is.

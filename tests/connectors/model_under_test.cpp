@@ -50,6 +50,11 @@ public:
         return lines;
     }
 
+    std::int64_t pending() override {
+        return std::ranges::count_if(model_.state().queue,
+                                     [](const auto& lead) { return !lead.second.dead_at && !lead.second.held_at; });
+    }
+
     std::vector<HeldLine> held() override {
         std::vector<HeldLine> lines;
         for (const auto& [id, held] : model_.state().held)

@@ -138,6 +138,11 @@ public:
         return lines;
     }
 
+    std::int64_t pending() override {
+        return as_user("SELECT count(*) FROM sync.queue WHERE dead_at IS NULL AND held_at IS NULL")[0][0]
+            .as<std::int64_t>();
+    }
+
     std::vector<HeldLine> held() override {
         std::vector<HeldLine> lines;
         for (const auto& row :

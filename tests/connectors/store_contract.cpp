@@ -79,8 +79,8 @@ void StoreContract::complete(const Claims& claims) {
     store_->run([&](Transaction& transaction) { transaction.queue.complete(claims); });
 }
 
-std::int64_t StoreContract::pending() {
-    return store_->run([](Transaction& transaction) { return transaction.queue.pending(); });
+bool StoreContract::is_idle() {
+    return store_->run([](Transaction& transaction) { return transaction.queue.is_idle(); });
 }
 
 std::optional<std::chrono::milliseconds> StoreContract::next_due(bool creates_too) {
@@ -89,6 +89,10 @@ std::optional<std::chrono::milliseconds> StoreContract::next_due(bool creates_to
 
 std::int64_t StoreContract::backlog(store::HoldKind kind, std::int64_t limit) {
     return store_->run([&](Transaction& transaction) { return transaction.queue.backlog(kind, limit); });
+}
+
+bool StoreContract::exceeds(store::HoldKind kind, std::int64_t allowed) {
+    return store_->run([&](Transaction& transaction) { return transaction.queue.exceeds(kind, allowed); });
 }
 
 std::vector<std::string> StoreContract::history_lines() {

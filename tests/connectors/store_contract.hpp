@@ -99,6 +99,7 @@ public:
     virtual std::vector<HeldLine> held() = 0;
     virtual std::vector<store::HistoryEntry> history() = 0;
     virtual WorkspaceLine workspace() = 0;
+    virtual std::int64_t pending() = 0;  ///< queued, and neither given up on nor held
     virtual std::vector<store::CatalogRow> catalog(store::Catalog catalog) = 0;  ///< in order of id
 
 protected:
@@ -156,9 +157,11 @@ protected:
     Claims claim(int limit = 100, bool creates_too = true);
     store::Claim claim_one();
     void complete(const Claims& claims);
-    std::int64_t pending();
+    std::int64_t pending() { return store_->pending(); }
+    bool is_idle();
     std::optional<std::chrono::milliseconds> next_due(bool creates_too = true);
     std::int64_t backlog(store::HoldKind kind, std::int64_t limit = 100);
+    bool exceeds(store::HoldKind kind, std::int64_t allowed);
     std::vector<std::string> history_lines();
     void mark_gone(int number, sync::RemoteDeletes policy);
     void hold(store::HoldKind kind, const std::vector<sync::LeadId>& ids, const std::string& why = "too many");

@@ -246,6 +246,53 @@ TEST_P(QueueContract, LetsCreatesWait) {
     EXPECT_EQ(claim(100, false).size(), 1);
 }
 
+TEST_P(QueueContract, TellsWhetherAnythingIsLeftToDo) {
+    EXPECT_TRUE(is_idle());
+    const auto row = new_row("new@acme.io");
+    EXPECT_FALSE(is_idle());
+    hold(store::HoldKind::create, {row});
+    EXPECT_TRUE(is_idle());
+    synced({1});
+    look_again({lead_id(1)}, 1h);
+    EXPECT_FALSE(is_idle());
+    store_->advance(2h);
+    EXPECT_TRUE(dead_letter(claim_one()));
+    EXPECT_TRUE(is_idle());
+}
+
+TEST_P(QueueContract, AdoptedRowsNoLongerWaitWithTheCreates) {
+    const auto row = new_row("new@acme.io");
+    auto lead = agreed_lead(1);
+    lead.id = row;
+    store_->run([&](Transaction& transaction) { transaction.leads.update(std::vector{lead}); });
+    const auto claims = claim(100, false);
+    ASSERT_EQ(claims.size(), 1);
+    EXPECT_EQ(claims.front().work, Work::reconcile);
+}
+
+TEST_P(QueueContract, CreatedRowsNoLongerWaitWithTheCreates) {
+    const auto row = new_row("new@acme.io");
+    const auto claimed = claim_one();
+    store_->run([&](Transaction& transaction) {
+        transaction.leads.created({{row, instantly_id(1), {}, {}}}, 30s, store_->now());
+        transaction.queue.defer({claimed}, 0ms);
+    });
+    const auto claims = claim(100, false);
+    ASSERT_EQ(claims.size(), 1);
+    EXPECT_EQ(claims.front().work, Work::reconcile);
+}
+
+TEST_P(QueueContract, FallsAsleepInTwoStepsAndWakes) {
+    const auto fall_asleep = [&] {
+        return store_->run([](Transaction& transaction) { return transaction.queue.fall_asleep(); });
+    };
+    EXPECT_FALSE(fall_asleep()) << "an edit may be under way that has not seen it";
+    EXPECT_TRUE(fall_asleep());
+    EXPECT_TRUE(fall_asleep());
+    store_->run([](Transaction& transaction) { transaction.queue.wake(); });
+    EXPECT_FALSE(fall_asleep());
+}
+
 INSTANTIATE_TEST_SUITE_P(Stores, QueueContract, candidates, name_of);
 
 // --- what the guard holds ------------------------------------------------------------------------------------------
@@ -288,6 +335,23 @@ TEST_P(GuardContract, CountsWhatWaitsByKind) {
     EXPECT_EQ(backlog(HoldKind::change), 0) << "in hand";
     store_->advance(61s);
     EXPECT_EQ(backlog(HoldKind::change), 2);
+}
+
+TEST_P(GuardContract, TellsWhetherMoreWaitThanAllowed) {
+    synced({1, 2, 3});
+    edit(1, "Ada");
+    edit(2, "Grace");
+    store_->erase(lead_id(3));
+    EXPECT_TRUE(exceeds(HoldKind::change, 1));
+    EXPECT_FALSE(exceeds(HoldKind::change, 2));
+    EXPECT_TRUE(exceeds(HoldKind::remove, 0));
+    EXPECT_FALSE(exceeds(HoldKind::create, 0));
+    const auto claims = claim();
+    EXPECT_FALSE(exceeds(HoldKind::change, 0)) << "in hand";
+    store_->run([&](Transaction& transaction) { transaction.queue.defer(claims, 0ms); });
+    EXPECT_TRUE(exceeds(HoldKind::change, 1));
+    hold_backlog(HoldKind::change);
+    EXPECT_FALSE(exceeds(HoldKind::change, 0));
 }
 
 TEST_P(GuardContract, HoldsABacklogUntilAnOperatorDecides) {

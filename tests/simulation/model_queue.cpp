@@ -173,8 +173,19 @@ std::optional<std::chrono::milliseconds> ModelQueue::next_due(bool creates_too) 
                     std::chrono::milliseconds{0});
 }
 
-std::int64_t ModelQueue::pending() {
-    return std::ranges::count_if(transaction_.read().queue, [](const auto& lead) { return is_waiting(lead.second); });
+bool ModelQueue::is_idle() {
+    return std::ranges::none_of(transaction_.read().queue, [](const auto& lead) { return is_waiting(lead.second); });
+}
+
+/// Transactions are one after the other here: nobody can be under way.
+bool ModelQueue::fall_asleep() {
+    if (transaction_.read().asleep) return true;
+    transaction_.write().asleep = true;
+    return false;
+}
+
+void ModelQueue::wake() {
+    if (transaction_.read().asleep) transaction_.write().asleep = false;
 }
 
 // --- the guard -----------------------------------------------------------------------------------------------------
@@ -210,6 +221,10 @@ void ModelQueue::rejected(const std::vector<LeadId>& ids) {
 
 std::int64_t ModelQueue::backlog(HoldKind kind, std::int64_t limit) {
     return std::min(static_cast<std::int64_t>(undecided(kind).size()), limit);
+}
+
+bool ModelQueue::exceeds(HoldKind kind, std::int64_t allowed) {
+    return static_cast<std::int64_t>(undecided(kind).size()) > allowed;
 }
 
 /// False: it waits for an operator's word already.

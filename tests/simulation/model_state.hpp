@@ -134,6 +134,7 @@ struct ModelState {
     std::int64_t next_conflict = 1;
     std::int64_t next_held = 1;
     std::int64_t next_lease_token = 1;
+    bool asleep = false;  ///< of `sync.doorbell`
 };
 
 /// The base of the lead that Instantly knows by this id; the end when there is none.

@@ -209,7 +209,7 @@ void SimulatedWorld::turmoil() {
         store_->locked.clear();
         if (const auto row = some_row(true); row && chance(0.1)) store_->locked.insert(*row);
         someone_acts();
-        if (engine_) engine_->sync.wake();
+        if (engine_ && store_->state().asleep) engine_->sync.wake();
     }
 }
 

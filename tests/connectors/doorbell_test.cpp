@@ -1,0 +1,130 @@
+#include <gtest/gtest.h>
+#include <pqxx/pqxx>
+
+#include "connectors/postgres/review.hpp"
+#include "connectors/postgres/store.hpp"
+#include "connectors/postgres/workspaces.hpp"
+#include "tests/support/test_database.hpp"
+
+// Who is rung for a local edit, and that none slips by whoever falls asleep.
+
+namespace leadsync::postgres {
+namespace {
+
+class Bell : public pqxx::notification_receiver {
+public:
+    explicit Bell(pqxx::connection& connection) : notification_receiver{connection, "leadsync"} {}
+    void operator()(const std::string& /*payload*/, int /*backend*/) override { ++rings; }
+    int rings = 0;
+};
+
+class DoorbellTest : public ::testing::Test {
+protected:
+    DoorbellTest() {
+        leadsync_.run_blocking([](pqxx::work& transaction) {
+            Workspaces::declare(transaction, {"acme", "other"});
+            transaction.exec(
+                "INSERT INTO crm.leads (workspace, id, email, list_id) "
+                "SELECT w, gen_random_uuid(), 'lead' || n || '@acme.io', gen_random_uuid() "
+                "FROM unnest(ARRAY['acme', 'other']) w, generate_series(1, 3) n");
+        });
+    }
+
+    bool fall_asleep() {
+        bool asleep = false;
+        store_.run_blocking([&](store::Transaction& transaction) { asleep = transaction.queue.fall_asleep(); });
+        return asleep;
+    }
+    void sleep_soundly() {
+        fall_asleep();
+        EXPECT_TRUE(fall_asleep());
+    }
+
+    std::unique_ptr<pqxx::connection> user() { return connect_as_user(database_.url()); }
+    void edit(const std::string& workspace) {
+        const auto connection = user();
+        pqxx::work transaction{*connection};
+        edit(transaction, workspace);
+        transaction.commit();
+    }
+    static void edit(pqxx::work& transaction, const std::string& workspace) {
+        transaction.exec_params("UPDATE crm.leads SET phone = coalesce(phone, '') || '1' WHERE workspace = $1",
+                                workspace);
+    }
+    int rings() {
+        pqxx::nontransaction{listener_}.exec("SELECT 1");  // what was committed before is told with the answer
+        listener_.get_notifs();
+        return std::exchange(bell_.rings, 0);
+    }
+
+    test_support::TestDatabase database_;
+    Database leadsync_{database_.url(), 1};
+    Store store_{leadsync_, "acme"};
+    pqxx::connection listener_{database_.url()};
+    Bell bell_{listener_};
+};
+
+TEST_F(DoorbellTest, IsRungOnlyForAWorkspaceThatSleeps) {
+    edit("acme");
+    EXPECT_EQ(rings(), 0) << "it looks by itself";
+    sleep_soundly();
+    edit("other");
+    EXPECT_EQ(rings(), 0);
+    edit("acme");
+    EXPECT_EQ(rings(), 1);
+    store_.run_blocking([](store::Transaction& transaction) { transaction.queue.wake(); });
+    edit("acme");
+    EXPECT_EQ(rings(), 0);
+}
+
+TEST_F(DoorbellTest, IsRungForInsertsAndDeletesToo) {
+    sleep_soundly();
+    const auto connection = user();
+    const auto run = [&](const char* statement) {
+        pqxx::work transaction{*connection};
+        transaction.exec(statement);
+        transaction.commit();
+    };
+    run("INSERT INTO crm.leads (workspace, email, list_id) VALUES ('acme', 'new@acme.io', gen_random_uuid())");
+    EXPECT_EQ(rings(), 1);
+    run("DELETE FROM crm.leads WHERE workspace = 'acme' AND email = 'new@acme.io'");
+    EXPECT_EQ(rings(), 1);
+    run("UPDATE crm.leads SET phone = phone WHERE workspace = 'acme'");
+    EXPECT_EQ(rings(), 0) << "nothing was edited";
+}
+
+TEST_F(DoorbellTest, NobodySleepsAsLongAsAnEditIsUnderWayThatMayNotRing) {
+    const auto connection = user();
+    pqxx::work early{*connection};
+    edit(early, "acme");
+    EXPECT_FALSE(fall_asleep());
+    EXPECT_FALSE(fall_asleep());
+    EXPECT_FALSE(fall_asleep());
+    const auto later_connection = user();
+    pqxx::work later{*later_connection};
+    edit(later, "other");
+    early.commit();
+    EXPECT_EQ(rings(), 0) << "it had not seen that anybody sleeps";
+    EXPECT_TRUE(fall_asleep()) << "one that came later rings, if it has to";
+}
+
+TEST_F(DoorbellTest, ATransactionWithAnOldSnapshotRings) {
+    const auto connection = user();
+    pqxx::transaction<pqxx::repeatable_read> old{*connection};
+    old.exec("SELECT 1 FROM crm.leads LIMIT 1");
+    sleep_soundly();
+    old.exec("UPDATE crm.leads SET phone = '2' WHERE workspace = 'acme'");
+    old.commit();
+    EXPECT_EQ(rings(), 1);
+}
+
+TEST_F(DoorbellTest, SurvivesAServerThatLostItsMemory) {
+    sleep_soundly();
+    const auto connection = user();
+    leadsync_.run_blocking([](pqxx::work& transaction) { transaction.exec("DELETE FROM sync.doorbell"); });
+    EXPECT_FALSE(fall_asleep());
+    EXPECT_TRUE(fall_asleep());
+}
+
+}  // namespace
+}  // namespace leadsync::postgres
