@@ -19,14 +19,12 @@ using sync::Field;
 /// So many answers without a lead before it is believed that it was not made.
 constexpr int looks_before_belief = 3;
 
-bool present(const sync::Value& value) { return value && !value->empty(); }
-
 /// Why no call can create the row as it is; empty when one can.
 std::string hindrance(const sync::Content& local) {
-    const bool to_campaign = present(local[Field::campaign]);
-    if (to_campaign && present(local[Field::list_id]))
+    const bool to_campaign = sync::present(local[Field::campaign]);
+    if (to_campaign && sync::present(local[Field::list_id]))
         return "a new lead goes to a campaign or to a list: set one of campaign and list_id to NULL";
-    if (to_campaign && !present(local[Field::email]))
+    if (to_campaign && !sync::present(local[Field::email]))
         return "a lead in a campaign needs an email: insert it again with one";
     return {};
 }
@@ -55,8 +53,9 @@ asio::awaitable<void> Creator::create(Claims claims) {
     Rows in_doubt;
     for (const auto& claim : claims) {
         const auto found = contents.find(claim.id.text);
-        const bool anywhere = found != contents.end()
-                              && (present(found->second[Field::campaign]) || present(found->second[Field::list_id]));
+        const bool anywhere =
+            found != contents.end()
+            && (sync::present(found->second[Field::campaign]) || sync::present(found->second[Field::list_id]));
         if (!anywhere) {
             idle.push_back(claim);
             continue;
@@ -69,12 +68,12 @@ asio::awaitable<void> Creator::create(Claims claims) {
             refused["its creation was rejected; edit the row to ask again"].push_back(claim);
         else if (auto reason = hindrance(local); !reason.empty())
             refused[std::move(reason)].push_back(claim);
-        else if (!present(local[Field::email]))
+        else if (!sync::present(local[Field::email]))
             to_post.push_back(std::move(row));
         else if (row.noted)
             in_doubt.push_back(std::move(row));
         else  // One that failed before goes alone, so that the answer's counts are about it.
-            by_target[(present(campaign) ? "c" + *campaign : "l" + *local[Field::list_id])
+            by_target[(sync::present(campaign) ? "c" + *campaign : "l" + *local[Field::list_id])
                       + (claim.attempts > 0 ? claim.id.text : "")]
                 .push_back(std::move(row));
     }
@@ -150,7 +149,7 @@ asio::awaitable<void> Creator::note(Rows& rows) {
             if (!unborn.contains(row.claim.id.text)) {
                 known.push_back(row.claim);
                 leaving.erase(row.claim.id);
-            } else if (row.noted && !present(row.local[Field::email])) {
+            } else if (row.noted && !sync::present(row.local[Field::email])) {
                 elsewhere.push_back(row.claim.id);
             }
         }
@@ -241,6 +240,7 @@ asio::awaitable<void> Creator::settle_added(Rows rows, std::vector<instantly::Cr
         transaction.leads.add_history(history);
         transaction.queue.defer(read_back, context_.timing.read_back);
     });
+    if (!created.empty()) co_await verdicts_.created();
     if (left.empty()) co_return;
     // An answer tells counts, not which; a lead that was refused twice was alone the second time. One that is there
     // already but not listed yet is found by a later look.
@@ -337,6 +337,7 @@ asio::awaitable<void> Creator::tie(Row row, instantly::Creation creation, sync::
         transaction.leads.forget_creates({row.claim.id});
         transaction.queue.defer({row.claim}, context_.timing.read_back);
     });
+    co_await verdicts_.created();
 }
 
 /// Reads the leads that the noted create's list has got since then; the merge adopts the one that shows what was

@@ -43,8 +43,6 @@ constexpr std::array<std::string_view, 16> step_names{
     "move",         "subsequence", "delete",   "merge",
     "stop_syncing", "bring_back",  "give_up",  "hold"};
 
-bool present(const sync::Value& value) { return value && !value->empty(); }
-
 using Gone = std::vector<std::pair<LeadId, InstantlyId>>;
 
 /// One workspace, step by step.
@@ -423,15 +421,15 @@ private:
             const auto found = to_create_.find(id);
             if (found == to_create_.end() || adopted_.contains(id)) continue;
             const auto& local = found->second;
-            const bool to_campaign = present(local[Field::campaign]);
-            const bool to_list = present(local[Field::list_id]);
+            const bool to_campaign = sync::present(local[Field::campaign]);
+            const bool to_list = sync::present(local[Field::list_id]);
             if (!to_campaign && !to_list) continue;
             PlannedLead planned{id, "", local[Field::email], {}, {}};
             if (queue_.at(id).claim.approval == Approval::rejected)
                 planned.note = "its creation was rejected; edit the row to ask again";
             else if (to_campaign && to_list)
                 planned.note = "a new lead goes to a campaign or to a list: set one of campaign and list_id to NULL";
-            else if (to_campaign && !present(local[Field::email]))
+            else if (to_campaign && !sync::present(local[Field::email]))
                 planned.note = "a lead in a campaign needs an email: insert it again with one";
             if (planned.note.empty())
                 sends_.create(planned, local, queue_.at(id).claim.attempts > 0);

@@ -103,6 +103,8 @@ awaitable<std::unique_ptr<Turn>> Pace::turn(sync::Lane lane) {
     Waiter me{*this, lane};
     while (!me.granted) {
         if (leader_ == nullptr) leader_ = &me;
+        if (leader_ != &me && is_most_urgent(me))
+            leader_->ring();  // its slot may come sooner than the one waited for
         if (leader_ == &me)
             co_await lead(me);
         else
@@ -116,7 +118,7 @@ awaitable<std::unique_ptr<Turn>> Pace::turn(sync::Lane lane) {
 awaitable<void> Pace::lead(Waiter& leader) {
     const auto now = clock_.now();
     if (!recalled_) co_return co_await recall();
-    const auto slot = windows_.next(now);
+    const auto slot = windows_.next(now, ahead_of(most_urgent_waiting()));
     if (!slot) {
         leader_waits_for_departure_ = true;
         co_await leader.sleep_until(now + until_rung);
@@ -130,20 +132,30 @@ awaitable<void> Pace::lead(Waiter& leader) {
     }
 }
 
+sync::Lane Pace::most_urgent_waiting() const {
+    const auto line = std::ranges::find_if(waiting_, [](const auto& waiters) { return !waiters.empty(); });
+    return static_cast<sync::Lane>(line - waiting_.begin());
+}
+
+/// The first of its lane, with nobody in those above.
+bool Pace::is_most_urgent(const Waiter& waiter) const {
+    return most_urgent_waiting() == waiter.lane && waiter.line().front() == &waiter;
+}
+
 void Pace::grant_next() {
     std::array<std::size_t, sync::lane_count> waiting{};
     std::ranges::transform(waiting_, waiting.begin(), [](const auto& line) { return line.size(); });
     auto& line = waiting_.at(static_cast<std::size_t>(order_.take(waiting).value()));
     auto* next = line.front();
     line.pop_front();
-    windows_.grant();
+    windows_.grant(clock_.now());
     if (store_ != nullptr) ++seconds_.back().granted;
     next->granted = true;
     next->ring();
 }
 
 void Pace::give_back() {
-    windows_.give_back();
+    windows_.give_back(clock_.now());
     if (store_ != nullptr && seconds_.back().granted > 0) --seconds_.back().granted;
     tell_leader();
 }

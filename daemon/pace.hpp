@@ -51,6 +51,8 @@ private:
 
     boost::asio::awaitable<std::unique_ptr<instantly::Turn>> turn(sync::Lane lane);
     boost::asio::awaitable<void> lead(Waiter& leader);
+    [[nodiscard]] sync::Lane most_urgent_waiting() const;
+    [[nodiscard]] bool is_most_urgent(const Waiter& waiter) const;
     void grant_next();
     void give_back();
     void tell_leader() const;

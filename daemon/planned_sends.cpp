@@ -15,8 +15,6 @@ constexpr std::int64_t together_max = 100;  // leads that the queue gives out at
 
 using Values = std::map<sync::Key, sync::Value>;
 
-bool present(const sync::Value& value) { return value && !value->empty(); }
-
 std::vector<PlannedChange> differences(const sync::Content& remote, const Values& values) {
     std::vector<PlannedChange> changes;
     for (const auto& [key, value] : values) {
@@ -123,9 +121,10 @@ void PlannedSends::move(const PlannedLead& lead, const sync::MoveIntent& intent,
 void PlannedSends::create(const PlannedLead& lead, const sync::Content& local, bool failed_before) {
     const auto& campaign = local[Field::campaign];
     const auto creation = instantly::creation_of(local);
-    const auto target = present(campaign) ? "campaign " + *campaign : "list " + local[Field::list_id].value_or("");
+    const auto target =
+        sync::present(campaign) ? "campaign " + *campaign : "list " + local[Field::list_id].value_or("");
     auto created = with(lead, differences({}, creation.expected), "to " + target);
-    if (!present(local[Field::email]))
+    if (!sync::present(local[Field::email]))
         count("POST /leads");
     else  // One that failed before goes alone.
         ++creates_[target + (failed_before ? " " + lead.id : "")];

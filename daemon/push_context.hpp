@@ -7,6 +7,7 @@
 
 #include "connectors/instantly/client.hpp"
 #include "connectors/store/store.hpp"
+#include "daemon/breaker_transport.hpp"
 #include "daemon/clock.hpp"
 #include "daemon/observation.hpp"
 #include "daemon/pace.hpp"
@@ -31,7 +32,8 @@ struct PusherTiming {
     std::chrono::milliseconds busy{1'000};           ///< until a lead or a campaign that is busy is tried again
     std::chrono::milliseconds creates_hold{60'000};  ///< until creates are tried again when the plan is full
     sync::Backoff backoff{};
-    sync::Backoff pause{std::chrono::seconds{5}, std::chrono::minutes{5}};  ///< of a workspace that is refused
+    sync::Backoff reading{std::chrono::milliseconds{500}, std::chrono::minutes{1}};
+    sync::Backoff pause{std::chrono::seconds{5}, std::chrono::minutes{5}};  ///< of pushing, while the breaker is open
 };
 
 /// What everything that pushes works with. Outlives all of it.
@@ -44,7 +46,8 @@ struct PushContext {
     Dice dice;
     WorkspaceState& state;
     Pace& pace;
-    ObserveOptions observing;  ///< of look-ups
+    BreakerTransport& breaker;  ///< what both clients send through
+    ObserveOptions observing;   ///< of look-ups
     sync::DeletePolicy deletes;
     sync::Guard guard;
     PusherTiming timing;

@@ -74,6 +74,7 @@ asio::awaitable<void> Pusher::drain() {
 
 /// What a claim's transaction, which runs on another thread, is asked and tells.
 struct Pusher::Round {
+    int leads_max = 0;
     bool creates_too = false;
     bool may_sleep = false;
     bool was_asleep = false;
@@ -88,8 +89,17 @@ struct Pusher::Round {
 
 /// Claims and settles one batch. How long to wait before the next; zero: there may be more.
 asio::awaitable<milliseconds> Pusher::work_once(bool& watches) {
-    if (const auto paused = verdicts_.paused_for(); paused > 0ms) co_return paused;
-    auto round = begin_round(watches);
+    auto& breaker = context_.breaker;
+    const auto leads = breaker.admits(batch_size);
+    if (leads == 0) co_return breaker.closed_for();
+    breaker.probe_begins();
+    const auto wait = co_await work_once(watches, leads);
+    co_await breaker.probe_ended();
+    co_return wait;
+}
+
+asio::awaitable<milliseconds> Pusher::work_once(bool& watches, int leads) {
+    auto round = begin_round(watches, leads);
     try {
         co_await context_.store.run([&](Transaction& transaction) { claim(transaction, round); });
         for (const auto& why : round.held)
@@ -112,9 +122,10 @@ asio::awaitable<milliseconds> Pusher::work_once(bool& watches) {
     co_return 1s;
 }
 
-Pusher::Round Pusher::begin_round(bool watches) const {
+Pusher::Round Pusher::begin_round(bool watches, int leads) const {
     const auto now = context_.clock.now();
     Round round;
+    round.leads_max = leads;
     round.creates_too = !verdicts_.creates_held();
     round.may_sleep = watches && now - found_at_ >= context_.timing.awake;
     round.was_asleep = asleep_;
@@ -133,7 +144,7 @@ void Pusher::claim(Transaction& transaction, Round& round) const {
     auto& queue = transaction.queue;
     const bool creates_too = round.creates_too && transaction.progress.is_backfilled();
     hold_avalanches(transaction, round);
-    round.claims = queue.claim(batch_size, context_.timing.lease, creates_too);
+    round.claims = queue.claim(round.leads_max, context_.timing.lease, creates_too);
     if (!round.claims.empty()) {
         if (round.was_asleep) queue.wake();
         return;

@@ -28,7 +28,8 @@ private:
 
     boost::asio::awaitable<void> worker();
     boost::asio::awaitable<std::chrono::milliseconds> work_once(bool& watches);
-    [[nodiscard]] Round begin_round(bool watches) const;
+    boost::asio::awaitable<std::chrono::milliseconds> work_once(bool& watches, int leads);
+    [[nodiscard]] Round begin_round(bool watches, int leads) const;
     void claim(store::Transaction& transaction, Round& round) const;
     void hold_avalanches(store::Transaction& transaction, Round& round) const;
     [[nodiscard]] std::chrono::milliseconds wait_after(const Round& round, bool watches) const;

@@ -379,7 +379,6 @@ asio::awaitable<void> Reconciler::record(std::vector<Sending>& sendings) {
         queue.look_again(leads.with_emails(interest_emails), timing.read_back);
     });
     for (const auto& [sending, verdict] : failed) co_await verdicts_.heed(verdict, *sending->failure);
-    if (failed.empty()) co_await context_.state.solved(WorkspaceState::Side::writing);
     co_await settle_gone(std::move(gone));
 }
 

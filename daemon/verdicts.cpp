@@ -41,7 +41,7 @@ void Verdicts::write(Transaction& transaction, const Claim& claim, const sync::V
         transaction.queue.retry(claim, retry->after, failure.message);
     else if (const auto* dead = std::get_if<sync::DeadLetter>(&verdict))
         write_given_up(transaction, claim, dead->reason);
-    else  // the lead is not at fault: no attempt is burnt
+    else
         transaction.queue.defer({claim}, context_.timing.busy);
 }
 
@@ -51,25 +51,18 @@ void Verdicts::write_given_up(Transaction& transaction, const Claim& claim, cons
 }
 
 boost::asio::awaitable<void> Verdicts::heed(sync::Verdict verdict, sync::Failure failure) {
+    if (failure.kind == sync::FailureKind::held_back) co_return;
     spdlog::warn("workspace {}: {}", context_.workspace, failure.message);
-    const auto& clock = context_.clock;
     if (failure.rate_limited)
         context_.pace.refused(std::max<milliseconds>(failure.retry_after.value_or(0ms), rate_limit_hold));
-    if (std::holds_alternative<sync::PauseWorkspace>(verdict)) {
-        const auto wait =
-            std::max(sync::backoff_delay(context_.timing.pause, ++pauses_, context_.dice()), milliseconds{1s});
-        paused_until_ = std::max(paused_until_, clock.now() + wait);
-        co_await context_.state.problem(WorkspaceState::Side::writing, failure.message);
-    } else if (std::holds_alternative<sync::HoldCreates>(verdict)) {
-        creates_held_until_ = clock.now() + context_.timing.creates_hold;
-        co_await context_.state.problem(WorkspaceState::Side::writing, "creates are held: " + failure.message);
-    } else {
-        pauses_ = 0;
-    }
+    if (!std::holds_alternative<sync::HoldCreates>(verdict)) co_return;
+    creates_held_until_ = context_.clock.now() + context_.timing.creates_hold;
+    co_await context_.state.problem(WorkspaceState::Side::creating, "creates are held: " + failure.message);
 }
 
-milliseconds Verdicts::paused_for() const {
-    return std::max(0ms, std::chrono::ceil<milliseconds>(paused_until_ - context_.clock.now()));
+boost::asio::awaitable<void> Verdicts::created() {
+    creates_held_until_ = {};
+    co_await context_.state.solved(WorkspaceState::Side::creating);
 }
 
 }  // namespace leadsync::daemon

@@ -24,15 +24,14 @@ public:
     static void write_given_up(store::Transaction& transaction, const store::Claim& claim, const std::string& reason);
     boost::asio::awaitable<void> heed(sync::Verdict verdict, sync::Failure failure);
 
-    /// How long the workspace, or its creates, are to be left alone; zero: not at all.
-    [[nodiscard]] std::chrono::milliseconds paused_for() const;
+    /// The plan had no room: creates are to be left alone for a while.
     [[nodiscard]] bool creates_held() const { return creates_held_until_ > context_.clock.now(); }
+    /// A create was accepted.
+    boost::asio::awaitable<void> created();
 
 private:
     PushContext& context_;
     sync::SteadyTime creates_held_until_{};
-    sync::SteadyTime paused_until_{};
-    int pauses_ = 0;
 };
 
 }  // namespace leadsync::daemon

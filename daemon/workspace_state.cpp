@@ -26,7 +26,8 @@ WorkspaceState::Shown WorkspaceState::shown() const {
     std::optional<std::string> reason;
     for (const auto& problem : problems_)
         if (problem) reason = reason ? *reason + "; " + *problem : *problem;
-    const bool pauses = reason && phase_ != stopped;
+    const auto keeps_from = [&](Side side) { return problems_.at(static_cast<std::size_t>(side)).has_value(); };
+    const bool pauses = phase_ != stopped && (keeps_from(Side::reading) || keeps_from(Side::writing));
     return {pauses ? "paused" : phase_, reason};
 }
 

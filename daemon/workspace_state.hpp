@@ -14,7 +14,8 @@ namespace leadsync::daemon {
 /// can each have a problem of their own (a key may read but not write).
 class WorkspaceState {
 public:
-    enum class Side { reading, writing };
+    /// What a problem keeps from going on. One of creating alone does not pause the workspace.
+    enum class Side { reading, writing, creating };
 
     WorkspaceState(store::Store& store, std::string workspace) : store_{store}, workspace_{std::move(workspace)} {}
 
@@ -41,7 +42,7 @@ private:
     store::Store& store_;
     std::string workspace_;
     std::string phase_ = "starting";
-    std::array<std::optional<std::string>, 2> problems_;
+    std::array<std::optional<std::string>, 3> problems_;
     std::optional<Shown> stored_;  ///< nothing: what the table says is not known
     bool storing_ = false;
 };

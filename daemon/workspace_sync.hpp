@@ -10,6 +10,7 @@
 #include "connectors/instantly/client.hpp"
 #include "connectors/instantly/transport.hpp"
 #include "connectors/store/store.hpp"
+#include "daemon/breaker_transport.hpp"
 #include "daemon/clock.hpp"
 #include "daemon/config.hpp"
 #include "daemon/observer.hpp"
@@ -81,11 +82,12 @@ private:
     std::string name_;
     std::chrono::hours history_keep_;
     Pace pace_;
+    WorkspaceState state_;
+    BreakerTransport breaker_;
     instantly::Client client_;
     instantly::Client urgent_;
     instantly::Client fresh_;
     instantly::Client rest_;
-    WorkspaceState state_;
     Persistence persistence_;
     Signal edited_;
     Observer observer_;

@@ -17,6 +17,8 @@ std::string_view name_of(FailureKind kind) {
             return "workspace";
         case FailureKind::plan:
             return "plan";
+        case FailureKind::held_back:
+            return "held back";
     }
     return "transient";
 }
@@ -52,9 +54,10 @@ Verdict after_failure(const Failure& failure, int attempt, double jitter, const 
         case FailureKind::lead:
             return DeadLetter{failure.message};
         case FailureKind::workspace:
-            return PauseWorkspace{failure.message, wait};
+        case FailureKind::held_back:
+            return GiveBack{};
         case FailureKind::plan:
-            return HoldCreates{failure.message, wait};
+            return HoldCreates{};
         case FailureKind::transient:
             break;
     }

@@ -13,6 +13,7 @@ enum class FailureKind {
     lead,       ///< 400, 404 and the like: this lead will not succeed until it is edited
     workspace,  ///< 401, 402, 403 for a missing scope or from the CDN: no request of this workspace will succeed
     plan,       ///< 403 lead limit: creates cannot succeed, the rest can
+    held_back,  ///< not sent: the circuit breaker is open
 };
 
 std::string_view name_of(FailureKind kind);
@@ -40,15 +41,11 @@ struct Retry {
 struct DeadLetter {
     std::string reason;
 };
-struct PauseWorkspace {
-    std::string reason;
-    std::chrono::milliseconds probe_after;
-};
-struct HoldCreates {
-    std::string reason;
-    std::chrono::milliseconds probe_after;
-};
-using Verdict = std::variant<Retry, DeadLetter, PauseWorkspace, HoldCreates>;
+/// The lead is not at fault: no attempt is burnt.
+struct GiveBack {};
+/// The same, and no other create goes before there may be room.
+struct HoldCreates {};
+using Verdict = std::variant<Retry, DeadLetter, GiveBack, HoldCreates>;
 
 /// A wait with full jitter: uniform in [0, min(max, first * 2^(attempt-1))). `attempt` counts from 1; `jitter` is
 /// uniform in [0, 1), drawn by the caller, so that tests need neither clock nor dice.

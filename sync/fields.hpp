@@ -100,6 +100,9 @@ constexpr std::size_t index(Field field) { return static_cast<std::size_t>(field
 
 /// A field's value as canonical text; nothing when absent.
 using Value = std::optional<std::string>;
+
+/// A value that says something: Instantly shows what is empty as "", as null or not at all.
+inline bool present(const Value& value) { return value && !value->empty(); }
 using FieldValues = std::array<Value, field_count>;
 
 /// Whether two values of a field count as equal: absent, null and "" agree for text (INSTANTLY.md, Reading leads).

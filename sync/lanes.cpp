@@ -1,5 +1,7 @@
 #include "sync/lanes.hpp"
 
+#include "sync/rate_windows.hpp"
+
 namespace leadsync::sync {
 
 std::string_view name_of(Lane lane) {
@@ -14,6 +16,19 @@ std::string_view name_of(Lane lane) {
             return "rest";
     }
     return "rest";
+}
+
+std::size_t ahead_of(Lane lane) {
+    switch (lane) {
+        case Lane::safety:
+            return RateWindows::unlimited;
+        case Lane::push:
+            return 16;
+        case Lane::fresh:
+        case Lane::rest:
+            break;
+    }
+    return 1;
 }
 
 std::optional<Lane> LaneOrder::take(const std::array<std::size_t, lane_count>& waiting) {

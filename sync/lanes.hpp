@@ -18,6 +18,11 @@ inline constexpr std::size_t lane_count = 4;
 
 std::string_view name_of(Lane lane);
 
+/// How far requests of a lane may run ahead of an even pace. What is read for hours is spaced evenly, so that a slot
+/// is near whenever something urgent comes; a push may bring a batch with it; a person's mails wait for nothing but
+/// the limits themselves.
+std::size_t ahead_of(Lane lane);
+
 /// Whose turn it is: the most urgent lane where anybody waits, but every tenth turn is the least urgent one's, so
 /// that a flood of pushes never stops the reading.
 class LaneOrder {

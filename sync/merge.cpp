@@ -10,8 +10,6 @@ namespace {
 constexpr std::string_view variable_prefix = "custom_variables.";
 constexpr std::array place{Field::campaign, Field::list_id};
 
-bool present(const Value& value) { return value && !value->empty(); }
-
 /// Collects the outcome of one key after the other.
 class Merger {
 public:

@@ -5,8 +5,6 @@
 namespace leadsync::sync {
 namespace {
 
-bool present(const Value& value) { return value && !value->empty(); }
-
 bool names_variable(const Key& key) { return variable_of(key).has_value(); }
 
 bool contains(const std::vector<Key>& keys, Field field) { return std::ranges::count(keys, key_of(field)) > 0; }

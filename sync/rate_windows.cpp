@@ -20,12 +20,13 @@ RateWindows::RateWindows(RateLimits limits, std::chrono::milliseconds margin)
       margin_{margin},
       sent_(per_minute_) {}
 
-std::optional<SteadyTime> RateWindows::next(SteadyTime now) const {
+std::optional<SteadyTime> RateWindows::next(SteadyTime now, std::size_t ahead) const {
     const auto part = allowance(now);
     const auto per_second = part_of(static_cast<double>(per_second_), part);
     const auto per_minute = part_of(static_cast<double>(per_minute_), part);
     if (granted_ >= std::min(per_second, per_minute)) return std::nullopt;
     auto earliest = std::max(now, held_until_);
+    if (ahead < per_minute) earliest = std::max(earliest, even_ - static_cast<int>(ahead) * gap(now));
     const auto wait_for = [&](std::size_t limit, std::chrono::seconds window) {
         const auto behind = limit - granted_;
         if (count_ >= behind) earliest = std::max(earliest, sent_back(behind) + window + margin_);
@@ -33,6 +34,25 @@ std::optional<SteadyTime> RateWindows::next(SteadyTime now) const {
     wait_for(per_second, 1s);
     wait_for(per_minute, 60s);
     return earliest;
+}
+
+void RateWindows::grant(SteadyTime now) {
+    ++granted_;
+    even_ = std::max(even_, now) + gap(now);
+}
+
+void RateWindows::give_back(SteadyTime now) {
+    --granted_;
+    even_ -= gap(now);
+}
+
+/// Between two requests of an even pace that fills the tighter window.
+SteadyTime::duration RateWindows::gap(SteadyTime now) const {
+    const auto part = allowance(now);
+    const auto between = [&](std::size_t limit, std::chrono::seconds window) {
+        return (window + margin_) / static_cast<int>(part_of(static_cast<double>(limit), part));
+    };
+    return std::max<SteadyTime::duration>(between(per_second_, 1s), between(per_minute_, 60s));
 }
 
 void RateWindows::depart(SteadyTime at) {

@@ -7,8 +7,6 @@ namespace {
 
 constexpr auto variables_key = "custom_variables";
 
-bool present(const sync::Value& value) { return value && !value->empty(); }
-
 /// Fields that a create can carry; the target goes beside the leads, a subsequence takes a call of its own.
 bool creatable(const sync::FieldSpec& line) {
     using enum sync::Call;
@@ -28,11 +26,11 @@ Creation creation_of(const sync::Content& local) {
     Creation creation{.body = nlohmann::json::object()};
     creation.body["email"] = to_json(sync::Field::email, local[sync::Field::email]);
     for (const auto& line : sync::field_table()) {
-        if (!creatable(line) || !present(local[line.field])) continue;
+        if (!creatable(line) || !sync::present(local[line.field])) continue;
         creation.body[std::string{line.name}] = to_json(line.field, local[line.field]);
         creation.expected[sync::key_of(line.field)] = local[line.field];
     }
-    const bool in_campaign = present(local[sync::Field::campaign]);
+    const bool in_campaign = sync::present(local[sync::Field::campaign]);
     const auto target = in_campaign ? sync::Field::campaign : sync::Field::list_id;
     creation.place[target] = local[target];
     if (!local.custom_variables.empty()) creation.body[variables_key] = to_json(local.custom_variables);

@@ -22,6 +22,7 @@ leadsync::daemon::SyncOptions hasty() {
     timing.busy = 100ms;
     timing.creates_hold = 1s;
     timing.backoff = {50ms, 1s};
+    timing.reading = timing.backoff;
     timing.pause = {200ms, 1s};
     return {.patience = {}, .timing = timing};
 }

@@ -140,6 +140,28 @@ TEST_F(PaceTest, AnUrgentRequestPassesThoseThatWaitAndTheLastLaneIsNotStarved) {
     EXPECT_GE(departed[Lane::push], 80);
 }
 
+/// What reads for hours must not have spent a window's worth at once when a push falls due.
+TEST_F(PaceTest, AFullSpeedBackfillLeavesASlotNearForWhatIsUrgent) {
+    for (const auto& limits : {sync::RateLimits{100, 6000, 1}, sync::RateLimits{200, 6000, 1}}) {
+        departures_.clear();
+        make(limits);
+        for (int i = 0; i < 8'000; ++i) ask(Lane::rest);
+        let(5s);
+        std::chrono::nanoseconds latest{0};
+        for (int i = 0; i < 300; ++i) {
+            const auto due = time_.now();
+            const auto request = ask(i % 3 == 0 ? Lane::safety : Lane::push);
+            let(137ms + std::chrono::milliseconds{i % 29});
+            latest = std::max<std::chrono::nanoseconds>(latest, request->departed - due);
+        }
+        EXPECT_LE(latest, 50ms);
+        let(20s);
+        EXPECT_GE(most_within(60s), 5'820U);
+        EXPECT_LE(most_within(60s), 6'000U);
+        let(90s);
+    }
+}
+
 TEST_F(PaceTest, WhoIsCancelledOrNeverLeavesTakesNothingAlong) {
     make({2, 600, 1});
     std::vector<std::shared_ptr<Request>> waiting;
@@ -160,7 +182,7 @@ TEST_F(PaceTest, WhoIsCancelledOrNeverLeavesTakesNothingAlong) {
 
 TEST_F(PaceTest, ARefusalHoldsEverythingAndThenLessLeaves) {
     make({100, 6000, 1});
-    for (int i = 0; i < 500; ++i) ask(Lane::push);
+    for (int i = 0; i < 500; ++i) ask(Lane::safety);
     let(0ms);
     EXPECT_EQ(departures_.size(), 100U);
     pace_->refused(3s);
@@ -175,7 +197,7 @@ TEST_F(PaceTest, ARefusalHoldsEverythingAndThenLessLeaves) {
 
 TEST_F(PaceTest, WhatAKilledProcessLetThroughCountsForTheNext) {
     make_recorded({10, 30, 1});
-    for (int i = 0; i < 100; ++i) ask(Lane::push);
+    for (int i = 0; i < 100; ++i) ask(Lane::safety);
     let(2'500ms);
     EXPECT_EQ(departures_.size(), 30U);
     die();

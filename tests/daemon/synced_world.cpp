@@ -37,7 +37,8 @@ WorkspaceConfig workspace_config(const WorldSettings& settings, const std::strin
     return config;
 }
 
-SyncOptions options(const WorldSettings& settings) {
+/// `patience`: of a one-shot run; what runs beside a test waits for as long as it takes, as the daemon does.
+SyncOptions options(const WorldSettings& settings, std::optional<std::chrono::seconds> patience) {
     PusherTiming timing;
     timing.poll = 200ms;
     timing.read_back = 50ms;
@@ -46,7 +47,10 @@ SyncOptions options(const WorldSettings& settings) {
     timing.job_poll_first = 20ms;
     timing.busy = 50ms;
     timing.backoff = {50ms, 500ms};
-    return {.patience = 30s, .timing = timing};
+    timing.reading = timing.backoff;
+    timing.pause = {1s, 1s};
+    timing.creates_hold = 500ms;
+    return {.patience = patience, .timing = timing};
 }
 
 }  // namespace
@@ -84,7 +88,7 @@ SyncedWorld::SyncedWorld(const WorldSettings& settings)
 SyncedWorld::~SyncedWorld() { stop(); }
 
 void SyncedWorld::start() {
-    running_ = std::make_unique<Running>(database_.url(), config_, options(settings_));
+    running_ = std::make_unique<Running>(database_.url(), config_, options(settings_, std::nullopt));
     auto ended = [](std::exception_ptr error) {
         try {
             if (error) std::rethrow_exception(error);
@@ -119,7 +123,7 @@ void SyncedWorld::backfill_and_drain() { run_once(true); }
 void SyncedWorld::sweep() { run_once(false); }
 
 void SyncedWorld::run_once(bool drain) {
-    Running once{database_.url(), config_, options(settings_)};
+    Running once{database_.url(), config_, options(settings_, 30s)};
     auto task = [&]() -> boost::asio::awaitable<void> {
         co_await once.driven.sync().backfill(drain, [](const SweepProgress&) {});
     };

@@ -49,7 +49,8 @@ TEST(Failure, TheServersRetryAfterIsNeverUndercut) {
 
 TEST(Failure, EachKindHasItsVerdict) {
     EXPECT_TRUE(std::holds_alternative<DeadLetter>(after_failure({.kind = FailureKind::lead}, 1, 0, {})));
-    EXPECT_TRUE(std::holds_alternative<PauseWorkspace>(after_failure({.kind = FailureKind::workspace}, 1, 0, {})));
+    EXPECT_TRUE(std::holds_alternative<GiveBack>(after_failure({.kind = FailureKind::workspace}, 1, 0, {})));
+    EXPECT_TRUE(std::holds_alternative<GiveBack>(after_failure({.kind = FailureKind::held_back}, 1, 0, {})));
     EXPECT_TRUE(std::holds_alternative<HoldCreates>(after_failure({.kind = FailureKind::plan}, 1, 0, {})));
     EXPECT_TRUE(std::holds_alternative<Retry>(after_failure({.kind = FailureKind::transient}, 1000, 0, {})))
         << "a transient failure is retried for as long as it takes";

@@ -15,7 +15,7 @@ using namespace std::chrono_literals;
 const SteadyTime start{std::chrono::hours{1}};
 
 void send(RateWindows& windows, SteadyTime at) {
-    windows.grant();
+    windows.grant(at);
     windows.depart(at);
 }
 
@@ -52,13 +52,48 @@ TEST(RateWindows, NothingLeavesWhileTheServerRefuses) {
 
 TEST(RateWindows, WhatIsGrantedCountsAsLeavingAtAnyMoment) {
     RateWindows windows{{2, 1000, 1.0}, 0ms};
-    windows.grant();
-    windows.grant();
+    windows.grant(start);
+    windows.grant(start);
     EXPECT_EQ(windows.next(start + 10s), std::nullopt) << "neither has departed";
     windows.depart(start + 10s);
     EXPECT_EQ(windows.next(start + 10s), start + 11s) << "the other may leave any moment";
-    windows.give_back();
+    windows.give_back(start + 10s);
     EXPECT_EQ(windows.next(start + 10s), start + 10s) << "it never left";
+}
+
+TEST(RateWindows, AnEvenPaceFillsTheTighterWindow) {
+    RateWindows by_second{{100, 6000, 1.0}, 0ms};
+    RateWindows by_minute{{200, 6000, 1.0}, 0ms};
+    for (auto* windows : {&by_second, &by_minute}) {
+        auto now = start;
+        for (int i = 0; i < 500; ++i) {
+            now = windows->next(now, 0).value();
+            send(*windows, now);
+        }
+        EXPECT_EQ(now, start + 4990ms);
+    }
+}
+
+TEST(RateWindows, WhoeverMayRunAheadOfTheEvenPaceDoesSoAsFarAsItMay) {
+    RateWindows windows{{100, 6000, 1.0}, 0ms};
+    for (int i = 0; i < 5; ++i) {
+        EXPECT_EQ(windows.next(start, 4), start);
+        send(windows, start);
+    }
+    EXPECT_EQ(windows.next(start, 4), start + 10ms);
+    EXPECT_EQ(windows.next(start, 0), start + 50ms) << "five are paid for";
+    EXPECT_EQ(windows.next(start), start) << "but for those who wait for the limits alone";
+    windows.grant(start);
+    windows.give_back(start);
+    EXPECT_EQ(windows.next(start, 4), start + 10ms) << "it never left";
+    EXPECT_EQ(windows.next(start + 1min, 0), start + 1min);
+}
+
+TEST(RateWindows, AnEvenPaceIsSlowerAfterARefusal) {
+    RateWindows windows{{100, 6000, 1.0}, 0ms};
+    windows.refused(start, start);
+    send(windows, start);
+    EXPECT_EQ(windows.next(start, 0), start + 20ms);
 }
 
 TEST(RateWindows, AnEarlierProcessHasSpentToo) {

@@ -1,0 +1,111 @@
+#include <gtest/gtest.h>
+
+#include "tests/daemon/synced_world.hpp"
+
+// How failures of each class are met (DESIGN §6): by a breaker for the workspace, a hold for creates, a retry or a
+// dead letter for the lead; and that none of them is in another lead's way.
+
+namespace leadsync::daemon {
+namespace {
+
+using namespace std::chrono_literals;
+
+std::string quoted(const std::vector<std::string>& leads) {
+    std::string list;
+    for (const auto& lead : leads) list += (list.empty() ? "'" : ", '") + lead + "'";
+    return list;
+}
+
+constexpr auto state = "SELECT state FROM crm.workspaces";
+
+TEST(Failures, AServerThatFailsEveryWriteIsLeftAloneAndComesBack) {
+    SyncedWorld world{{.leads = 250}};
+    world.backfill_and_drain();
+    world.start();
+    world.instantly().add_fault({{"kind", "status"}, {"status", 503}, {"method", "PATCH"}});
+    world.sql("UPDATE crm.leads SET phone = '+1 outage' WHERE instantly_id IS NOT NULL");
+    EXPECT_TRUE(world.becomes(state, "paused"));
+    EXPECT_NE(world.value("SELECT state_reason FROM crm.workspaces").find("requests in a row failed"),
+              std::string::npos);
+    std::this_thread::sleep_for(3s);
+    EXPECT_LT(world.requests("PATCH", ""), 100U) << "250 leads wait, and a few of them probe";
+    EXPECT_EQ(world.value("SELECT count(*) FROM crm.leads WHERE sync_status = 'error'"), "0");
+    world.instantly().clear_faults();
+    EXPECT_TRUE(world.settles());
+    EXPECT_TRUE(world.becomes(state, "following"));
+    world.expect_agreement();
+}
+
+TEST(Failures, OneLeadThatAlwaysFailsHoldsUpNoOther) {
+    SyncedWorld world{{.leads = 50, .patience = 300ms}};
+    world.backfill_and_drain();
+    world.start();
+    EXPECT_TRUE(world.becomes(state, "following"));
+    const auto leads = world.campaign_leads(8);
+    world.instantly().add_fault({{"kind", "status"}, {"status", 500}, {"method", "PATCH"}, {"path", leads[0]}});
+    const auto poison = " WHERE instantly_id = '" + leads[0] + "'";
+    const std::vector<std::string> others{leads.begin() + 1, leads.end()};
+    const auto those = " WHERE instantly_id IN (" + quoted(others) + ")";
+    world.sql("UPDATE crm.leads SET phone = '+1 poison'" + poison);
+    for (int round = 0; round < 12; ++round) {
+        world.sql("UPDATE crm.leads SET phone = '+1 healthy " + std::to_string(round) + "'" + those);
+        ASSERT_TRUE(world.becomes("SELECT bool_and(sync_status = 'synced') FROM crm.leads" + those, "t"));
+        EXPECT_EQ(world.value(state), "following") << "one lead is no outage";
+    }
+    EXPECT_GE(world.requests("PATCH", leads[0]), 2U) << "it is tried again and again";
+    world.instantly().clear_faults();
+    EXPECT_TRUE(world.settles());
+    world.expect_agreement();
+}
+
+TEST(Failures, AFullPlanHoldsCreatesAndNothingElse) {
+    SyncedWorld world{{.leads = 50}};
+    world.backfill_and_drain();
+    world.start();
+    const auto lead = world.campaign_leads(1).at(0);
+    world.instantly().set_switches({{"plan_limit", 50}});
+    world.sql(
+        "INSERT INTO crm.leads (workspace, email, campaign) SELECT workspace, 'room@acme.io', campaign "
+        "FROM crm.leads WHERE instantly_id = '"
+        + lead + "'");
+    EXPECT_TRUE(world.becomes("SELECT state_reason LIKE 'creates are held:%Lead limit%' FROM crm.workspaces", "t"));
+    EXPECT_EQ(world.value(state), "following");
+    world.sql("UPDATE crm.leads SET phone = '+1 goes on' WHERE instantly_id = '" + lead + "'");
+    EXPECT_TRUE(world.becomes("SELECT sync_status FROM crm.leads WHERE instantly_id = '" + lead + "'", "synced"));
+    const auto row = std::string{"FROM crm.leads WHERE email = 'room@acme.io'"};
+    EXPECT_EQ(world.value("SELECT sync_status " + row), "pending") << "no attempt is burnt, nothing is given up";
+    world.instantly().set_switches({{"plan_limit", -1}});
+    EXPECT_TRUE(world.becomes("SELECT sync_status " + row, "synced"));
+    EXPECT_TRUE(world.becomes("SELECT state_reason IS NULL FROM crm.workspaces", "t"));
+    world.expect_agreement();
+}
+
+TEST(Failures, ARefusalOfTheWholeWorkspacePausesItWhateverItsForm) {
+    SyncedWorld world{{.leads = 50}};
+    world.backfill_and_drain();
+    world.start();
+    const auto lead = world.campaign_leads(1).at(0);
+    const std::vector<std::pair<nlohmann::json, const char*>> refusals{
+        {{{"unpaid", true}}, "402"}, {{{"revoked", true}}, "401"}, {{{"scopes", {"leads:read"}}}, "403"}};
+    int edit = 0;
+    for (const auto& [switches, told] : refusals) {
+        world.instantly().set_switches(switches);
+        world.sql("UPDATE crm.leads SET phone = '+1 " + std::to_string(++edit) + "' WHERE instantly_id = '" + lead
+                  + "'");
+        ASSERT_TRUE(world.becomes(
+            std::string{"SELECT state = 'paused' AND state_reason LIKE '%"} + told + "%' FROM crm.workspaces", "t"));
+        EXPECT_EQ(world.value("SELECT attempts FROM sync.queue"), "0") << "the lead is not at fault";
+        world.instantly().set_switches({{"unpaid", false}, {"revoked", false}, {"scopes", {"all:all"}}});
+        EXPECT_TRUE(world.settles());
+        EXPECT_TRUE(world.becomes(state, "following"));
+    }
+    world.instantly().add_fault({{"kind", "cdn"}, {"method", "PATCH"}});
+    world.sql("UPDATE crm.leads SET phone = '+1 cdn' WHERE instantly_id = '" + lead + "'");
+    EXPECT_TRUE(world.becomes("SELECT state_reason LIKE '%error code: 1010%' FROM crm.workspaces", "t"));
+    world.instantly().clear_faults();
+    EXPECT_TRUE(world.settles());
+    world.expect_agreement();
+}
+
+}  // namespace
+}  // namespace leadsync::daemon
