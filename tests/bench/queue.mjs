@@ -1,0 +1,118 @@
+// Everything that ./run bench queue measures, one after the other on one PostgreSQL of its own, and the table of it.
+import { spawn, spawnSync } from "node:child_process";
+import { existsSync } from "node:fs";
+import { createInterface } from "node:readline";
+import { fileURLToPath } from "node:url";
+import { parseArgs } from "node:util";
+
+const here = fileURLToPath(new URL(".", import.meta.url));
+const program = `${here}../../build/release/tests/bench/leadsync-bench-queue`;
+const number = (name) => {
+  const value = Number(flags[name]);
+  if (!(value > 0)) throw new Error(`--${name} takes a number above 0, not ${flags[name]}`);
+  return value;
+};
+const { values: flags } = parseArgs({
+  options: {
+    leads: { type: "string", default: "200000" },
+    seconds: { type: "string", default: "5" },
+    kept: { type: "string", default: "1000000" },
+    transitions: { type: "string", default: "1000000" },
+  },
+});
+const leads = number("leads");
+const sizes = ["leads", "seconds", "kept", "transitions"].flatMap((name) => [`--${name}`, String(number(name))]);
+
+function run(command, words, cwd) {
+  const { status, error, stdout } = spawnSync(command, words, { cwd, stdio: ["ignore", "pipe", "inherit"], encoding: "utf8" });
+  if (error) throw error;
+  if (status !== 0) throw new Error(`${command} ${words.join(" ")} ended with ${status}`);
+  return stdout;
+}
+
+if (!existsSync(`${here}node/node_modules/pg-boss`)) run("npm", ["ci", "--ignore-scripts"], `${here}node`);
+
+const server = spawn(program, ["serve"], { stdio: ["pipe", "pipe", "inherit"] });
+const ended = new Promise((resolve) => server.once("exit", resolve));
+const first = await createInterface({ input: server.stdout })[Symbol.asyncIterator]().next();
+if (first.done) throw new Error("no PostgreSQL to measure on");
+const url = first.value;
+
+const results = (text) => text.split("\n").filter(Boolean).map((line) => JSON.parse(line));
+const measure = (what, threads) => {
+  process.stderr.write(`${what} …\n`);
+  return results(run(program, [what, "--database", url, ...sizes, ...(threads ? ["--threads", String(threads)] : [])]));
+};
+const measureNode = (script, jobs, ...mode) => {
+  process.stderr.write(`${[script, ...mode].join(" ")} …\n`);
+  return results(run(process.execPath, [script, url, String(jobs), ...mode], `${here}node`))[0];
+};
+
+const fastest = (rates) => rates.reduce((best, rate) => (rate.per_second > best.per_second ? rate : best));
+const thousands = (value) => Math.round(value).toLocaleString("en-US");
+const rounded = (value) => (value < 10 ? value.toFixed(1) : thousands(value));
+const megabytes = (bytes) => `${(bytes / 1e6).toFixed(1)} MB`;
+const pad = (text) => text.padEnd(64);
+
+function rateLine(name, rate) {
+  console.log(`${pad(name)} ${rounded(rate.per_second).padStart(9)}/s  ${rounded(rate.rss_mb).padStart(5)} MB`);
+}
+
+function ratioLine(name, ratio, wanted) {
+  const target = wanted ? `   target ${wanted}x${ratio < wanted ? ", missed" : ""}` : "";
+  console.log(`${pad(name)} ${ratio < 10 ? ratio.toFixed(2) : thousands(ratio)}x${target}`);
+}
+
+try {
+  measure("fill");
+  const ours = measure("queue");
+  const best = fastest(ours);
+  const bare = measure("bare", best.threads)[0];
+  const graphile = measureNode("graphile_worker.mjs", 2000);
+  const graphileBatched = measureNode("graphile_worker.mjs", leads, "batched");
+  const boss = measureNode("pg_boss.mjs", 5);
+  const bossBatched = measureNode("pg_boss.mjs", 20000, "batched");
+  const [single, bulk] = measure("writers");
+  const [growth] = measure("growth", best.threads);
+  const [without, kept] = measure("kept", best.threads);
+  const [plan] = measure("plan");
+
+  console.log(`\n${thousands(leads)} leads, claimed by 100 and completed, fsync on; the process's peak of memory beside it`);
+  for (const rate of ours)
+    rateLine(`leadsync, ${rate.threads} connection${rate.threads > 1 ? "s" : ""}${rate === best ? " (the fastest)" : ""}`, rate);
+  rateLine(`bare SQL lease loop, ${bare.threads} connections`, bare);
+  rateLine("graphile-worker, default settings", graphile);
+  rateLine("graphile-worker, its fastest (local queue, batched completion)", graphileBatched);
+  rateLine("pg-boss, work() in default settings", boss);
+  rateLine("pg-boss, 4 loops of fetch() by 100 and complete()", bossBatched);
+
+  console.log("\nleadsync against");
+  ratioLine("  graphile-worker, default", best.per_second / graphile.per_second, 5);
+  ratioLine("  pg-boss, default", best.per_second / boss.per_second, 5);
+  ratioLine("  graphile-worker, its fastest", best.per_second / graphileBatched.per_second, 0.8);
+  ratioLine("  pg-boss, fetch() and complete()", best.per_second / bossBatched.per_second);
+  ratioLine("  bare SQL lease loop", best.per_second / bare.per_second, 0.5);
+  ratioLine(`  itself, with ${thousands(flags.kept)} finished or parked (${thousands(kept.per_second)}/s, without ${thousands(without.per_second)}/s)`,
+    kept.per_second / without.per_second, 0.9);
+
+  console.log("\nWhat capture leaves to the writers of crm.leads");
+  const kept_by = ({ with_triggers: on, without_triggers: off }, unit) => `${thousands(on)} of ${thousands(off)} ${unit}/s`;
+  ratioLine(`  ${single.connections} writers of single rows: ${kept_by(single, "transactions")}`,
+    single.with_triggers / single.without_triggers, 0.75);
+  ratioLine(`  UPDATE of ${thousands(bulk.rows)} rows: ${kept_by(bulk, "rows")}`, bulk.with_triggers / bulk.without_triggers, 0.4);
+
+  console.log(`\nsync.queue, ${thousands(growth.transitions)} transitions at ${thousands(growth.per_second)}/s, queued ${thousands(leads)} at a time`);
+  for (const [when, size] of [["before", growth.before], ["after", growth.after]])
+    console.log(`  ${when.padEnd(7)} ${thousands(size.rows).padStart(9)} rows, ${thousands(size.dead_rows).padStart(9)} dead, table ` +
+      `${megabytes(size.table_bytes)}, ${Object.entries(size.index_bytes).map(([name, bytes]) => `${name} ${megabytes(bytes)}`).join(", ")}`);
+  console.log(`  ${thousands(growth.after.updates)} updates, ${thousands(growth.after.hot_updates)} of them HOT; ${growth.after.autovacuums} autovacuums`);
+
+  console.log(`\nA claim of 100 with ${thousands(plan.pending)} pending`);
+  for (const line of plan.plan.split("\n"))
+    if (/duration:|\(actual|Buffers:|Index Cond:|Sort Method:/.test(line)) console.log(`  ${line.replace(/^.*duration/, "duration").slice(0, 150)}`);
+
+  console.log(`\nAgain: ./run bench queue ${sizes.join(" ")}`);
+} finally {
+  server.stdin.end();
+  await ended;
+}
