@@ -52,7 +52,7 @@ const fastest = (rates) => rates.reduce((best, rate) => (rate.per_second > best.
 const thousands = (value) => Math.round(value).toLocaleString("en-US");
 const rounded = (value) => (value < 10 ? value.toFixed(1) : thousands(value));
 const megabytes = (bytes) => `${(bytes / 1e6).toFixed(1)} MB`;
-const pad = (text) => text.padEnd(64);
+const pad = (text) => text.padEnd(66);
 
 function rateLine(name, rate) {
   console.log(`${pad(name)} ${rounded(rate.per_second).padStart(9)}/s  ${rounded(rate.rss_mb).padStart(5)} MB`);
@@ -60,7 +60,19 @@ function rateLine(name, rate) {
 
 function ratioLine(name, ratio, wanted) {
   const target = wanted ? `   target ${wanted}x${ratio < wanted ? ", missed" : ""}` : "";
-  console.log(`${pad(name)} ${ratio < 10 ? ratio.toFixed(2) : thousands(ratio)}x${target}`);
+  console.log(`${pad(name)} ${(ratio < 10 ? ratio.toFixed(2) : thousands(ratio)).padStart(9)}x${target}`);
+}
+
+/** How long it took, and what it did to the tables that grow. */
+function* keyLines(plan) {
+  let key = false;
+  for (const line of plan.split("\n")) {
+    if (line.includes("duration:")) yield line.slice(line.indexOf("duration:"));
+    if (line.includes("(cost=")) {
+      key = /Limit|LockRows|(Update|Scan).* on (queue|base|leads)/.test(line) && line.includes("(actual");
+      if (key) yield line.replace(/\(cost=.*?\) /, "");
+    } else if (key && /Index Cond:|Rows Removed|Buffers:/.test(line)) yield line;
+  }
 }
 
 try {
@@ -92,14 +104,14 @@ try {
   ratioLine("  graphile-worker, its fastest", best.per_second / graphileBatched.per_second, 0.8);
   ratioLine("  pg-boss, fetch() and complete()", best.per_second / bossBatched.per_second);
   ratioLine("  bare SQL lease loop", best.per_second / bare.per_second, 0.5);
-  ratioLine(`  itself, with ${thousands(flags.kept)} finished or parked (${thousands(kept.per_second)}/s, without ${thousands(without.per_second)}/s)`,
+  ratioLine(`  itself, without ${thousands(flags.kept)} finished or parked: ${thousands(kept.per_second)} of ${thousands(without.per_second)}/s`,
     kept.per_second / without.per_second, 0.9);
 
   console.log("\nWhat capture leaves to the writers of crm.leads");
-  const kept_by = ({ with_triggers: on, without_triggers: off }, unit) => `${thousands(on)} of ${thousands(off)} ${unit}/s`;
-  ratioLine(`  ${single.connections} writers of single rows: ${kept_by(single, "transactions")}`,
+  const left = ({ with_triggers: on, without_triggers: off }, unit) => `${thousands(on)} of ${thousands(off)} ${unit}/s`;
+  ratioLine(`  ${single.connections} writers of single rows: ${left(single, "transactions")}`,
     single.with_triggers / single.without_triggers, 0.75);
-  ratioLine(`  UPDATE of ${thousands(bulk.rows)} rows: ${kept_by(bulk, "rows")}`, bulk.with_triggers / bulk.without_triggers, 0.4);
+  ratioLine(`  UPDATE of ${thousands(bulk.rows)} rows: ${left(bulk, "rows")}`, bulk.with_triggers / bulk.without_triggers, 0.4);
 
   console.log(`\nsync.queue, ${thousands(growth.transitions)} transitions at ${thousands(growth.per_second)}/s, queued ${thousands(leads)} at a time`);
   for (const [when, size] of [["before", growth.before], ["after", growth.after]])
@@ -108,8 +120,7 @@ try {
   console.log(`  ${thousands(growth.after.updates)} updates, ${thousands(growth.after.hot_updates)} of them HOT; ${growth.after.autovacuums} autovacuums`);
 
   console.log(`\nA claim of 100 with ${thousands(plan.pending)} pending`);
-  for (const line of plan.plan.split("\n"))
-    if (/duration:|\(actual|Buffers:|Index Cond:|Sort Method:/.test(line)) console.log(`  ${line.replace(/^.*duration/, "duration").slice(0, 150)}`);
+  for (const line of keyLines(plan.plan)) console.log(`  ${line.slice(0, 150)}`);
 
   console.log(`\nAgain: ./run bench queue ${sizes.join(" ")}`);
 } finally {

@@ -8,7 +8,7 @@
 
 namespace leadsync::bench {
 
-inline constexpr const char* workspace = "bench";
+inline const std::string workspace = "bench";
 /// What the pusher claims at once.
 inline constexpr int batch_size = 100;
 inline constexpr std::chrono::minutes lease{1};

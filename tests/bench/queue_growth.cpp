@@ -51,6 +51,7 @@ void measure_growth(const Options& options) {
     run_sql(options.url, "TRUNCATE sync.queue");
     queue_leads(options);
     settle(options);
+    run_sql(options.url, "SELECT pg_stat_reset_single_table_counters('sync.queue'::regclass)");
     const auto before = size_of_queue(options.url);
     Rate all;
     while (all.transitions < options.transitions) {
