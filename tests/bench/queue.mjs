@@ -24,7 +24,8 @@ const leads = number("leads");
 const sizes = ["leads", "seconds", "kept", "transitions"].flatMap((name) => [`--${name}`, String(number(name))]);
 
 function run(command, words, cwd) {
-  const { status, error, stdout } = spawnSync(command, words, { cwd, stdio: ["ignore", "pipe", "inherit"], encoding: "utf8" });
+  const stdio = ["ignore", "pipe", "inherit"];
+  const { status, error, stdout } = spawnSync(command, words, { cwd, stdio, encoding: "utf8" });
   if (error) throw error;
   if (status !== 0) throw new Error(`${command} ${words.join(" ")} ended with ${status}`);
   return stdout;
@@ -52,6 +53,7 @@ const fastest = (rates) => rates.reduce((best, rate) => (rate.per_second > best.
 const thousands = (value) => Math.round(value).toLocaleString("en-US");
 const rounded = (value) => (value < 10 ? value.toFixed(1) : thousands(value));
 const megabytes = (bytes) => `${(bytes / 1e6).toFixed(1)} MB`;
+const of = (part, whole) => `${thousands(part)} of ${thousands(whole)}`;
 const pad = (text) => text.padEnd(66);
 
 function rateLine(name, rate) {
@@ -61,6 +63,12 @@ function rateLine(name, rate) {
 function ratioLine(name, ratio, wanted) {
   const target = wanted ? `   target ${wanted}x${ratio < wanted ? ", missed" : ""}` : "";
   console.log(`${pad(name)} ${(ratio < 10 ? ratio.toFixed(2) : thousands(ratio)).padStart(9)}x${target}`);
+}
+
+function sizeLine(when, { rows, dead_rows, table_bytes, index_bytes }) {
+  const relations = Object.entries({ table: table_bytes, ...index_bytes });
+  const parts = relations.map(([name, bytes]) => `${name} ${megabytes(bytes)}`);
+  console.log(`  ${when}: ${thousands(rows)} rows, ${thousands(dead_rows)} dead; ${parts.join(", ")}`);
 }
 
 /** How long it took, and what it did to the tables that grow. */
@@ -89,9 +97,11 @@ try {
   const [without, kept] = measure("kept", best.threads);
   const [plan] = measure("plan");
 
-  console.log(`\n${thousands(leads)} leads, claimed by 100 and completed, fsync on; the process's peak of memory beside it`);
-  for (const rate of ours)
-    rateLine(`leadsync, ${rate.threads} connection${rate.threads > 1 ? "s" : ""}${rate === best ? " (the fastest)" : ""}`, rate);
+  console.log(`\n${thousands(leads)} leads, claimed by 100 and completed, fsync on; the process's peak of memory`);
+  for (const rate of ours) {
+    const connections = `${rate.threads} connection${rate.threads > 1 ? "s" : ""}`;
+    rateLine(`leadsync, ${connections}${rate === best ? " (the fastest)" : ""}`, rate);
+  }
   rateLine(`bare SQL lease loop, ${bare.threads} connections`, bare);
   rateLine("graphile-worker, default settings", graphile);
   rateLine("graphile-worker, its fastest (local queue, batched completion)", graphileBatched);
@@ -104,20 +114,23 @@ try {
   ratioLine("  graphile-worker, its fastest", best.per_second / graphileBatched.per_second, 0.8);
   ratioLine("  pg-boss, fetch() and complete()", best.per_second / bossBatched.per_second);
   ratioLine("  bare SQL lease loop", best.per_second / bare.per_second, 0.5);
-  ratioLine(`  itself, without ${thousands(flags.kept)} finished or parked: ${thousands(kept.per_second)} of ${thousands(without.per_second)}/s`,
+  const parked = `${thousands(number("kept"))} finished or parked`;
+  ratioLine(`  itself, without ${parked}: ${of(kept.per_second, without.per_second)}/s`,
     kept.per_second / without.per_second, 0.9);
 
   console.log("\nWhat capture leaves to the writers of crm.leads");
-  const left = ({ with_triggers: on, without_triggers: off }, unit) => `${thousands(on)} of ${thousands(off)} ${unit}/s`;
-  ratioLine(`  ${single.connections} writers of single rows: ${left(single, "transactions")}`,
+  const transactions = of(single.with_triggers, single.without_triggers);
+  ratioLine(`  ${single.connections} writers of single rows: ${transactions} transactions/s`,
     single.with_triggers / single.without_triggers, 0.75);
-  ratioLine(`  UPDATE of ${thousands(bulk.rows)} rows: ${left(bulk, "rows")}`, bulk.with_triggers / bulk.without_triggers, 0.4);
+  ratioLine(`  UPDATE of ${thousands(bulk.rows)} rows: ${of(bulk.with_triggers, bulk.without_triggers)} rows/s`,
+    bulk.with_triggers / bulk.without_triggers, 0.4);
 
-  console.log(`\nsync.queue, ${thousands(growth.transitions)} transitions at ${thousands(growth.per_second)}/s, queued ${thousands(leads)} at a time`);
-  for (const [when, size] of [["before", growth.before], ["after", growth.after]])
-    console.log(`  ${when.padEnd(7)} ${thousands(size.rows).padStart(9)} rows, ${thousands(size.dead_rows).padStart(9)} dead, table ` +
-      `${megabytes(size.table_bytes)}, ${Object.entries(size.index_bytes).map(([name, bytes]) => `${name} ${megabytes(bytes)}`).join(", ")}`);
-  console.log(`  ${thousands(growth.after.updates)} updates, ${thousands(growth.after.hot_updates)} of them HOT; ${growth.after.autovacuums} autovacuums`);
+  const { before, after } = growth;
+  console.log(`\nsync.queue, ${thousands(growth.transitions)} transitions, queued ${thousands(leads)} at a time`);
+  sizeLine("before", before);
+  sizeLine("after", after);
+  console.log(`  ${thousands(after.updates)} updates, ${thousands(after.hot_updates)} of them HOT; ` +
+    `${after.autovacuums} autovacuums; ${thousands(growth.per_second)} transitions/s`);
 
   console.log(`\nA claim of 100 with ${thousands(plan.pending)} pending`);
   for (const line of keyLines(plan.plan)) console.log(`  ${line.slice(0, 150)}`);
