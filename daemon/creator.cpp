@@ -84,12 +84,10 @@ asio::awaitable<void> Creator::create(Claims claims) {
     for (auto& row : to_post) co_await post(std::move(row));
 }
 
-/// A create has left, and its outcome is not known. If it was made it is adopted, wherever it is by now; made again,
-/// it would be two, and the person mailed twice. In the same target a repetition is safe, so that one look will do;
-/// elsewhere nothing is concluded before reads can't lag any more, nor from a single answer.
-asio::awaitable<bool> Creator::is_made(const Row& row) {
-    const bool safe_to_repeat = goes_to(row.local, *row.noted);
-    for (int looks = safe_to_repeat ? 1 : looks_before_belief; looks > 0; --looks) {
+/// A create has left, and its outcome is not known. If it was made it is adopted, wherever it is by now: somebody may
+/// have moved it already. Made again, it would be two, and the person mailed twice.
+asio::awaitable<bool> Creator::is_made(const Row& row, int looks) {
+    for (; looks > 0; --looks) {
         const auto requested_at = context_.clock.wall();
         instantly::LeadQuery query;
         query.contacts.push_back(*row.local[Field::email]);
@@ -105,28 +103,31 @@ asio::awaitable<bool> Creator::is_made(const Row& row) {
     co_return false;
 }
 
+/// One look at once, which mostly finds it; that it was not made is believed only when reads can't lag any more, and
+/// not from a single answer.
 asio::awaitable<void> Creator::resume(Row row) {
     Claims alone(1, row.claim);
-    const bool safe_to_repeat = goes_to(row.local, *row.noted);
-    if (!safe_to_repeat && may_not_show_yet(*row.noted))
-        co_return co_await context_.store.run(
-            [&](Transaction& transaction) { transaction.queue.defer(alone, context_.timing.read_back); });
+    const auto may_show_until = row.noted->last_at + context_.timing.patience;
+    const auto left = std::chrono::ceil<std::chrono::milliseconds>(may_show_until - context_.clock.wall());
+    const bool too_early = left > 0ms;
     std::optional<instantly::ApiError> refusal;
     bool made = false;
     try {
-        made = co_await is_made(row);
+        made = co_await is_made(row, too_early ? 1 : looks_before_belief);
     } catch (const instantly::ApiError& error) {
         refusal = error;
     }
     if (refusal) co_return co_await verdicts_.fail(std::move(alone), refusal->failure());
-    if (!made && safe_to_repeat) {
+    if (!made && !too_early && goes_to(row.local, *row.noted)) {
+        // Should it be there all the same, Instantly makes no second one in the same place; and what was sent first
+        // stays noted, for that would be what it was made of.
         Rows again;
         again.push_back(std::move(row));
         co_return co_await add(std::move(again));
     }
     co_await context_.store.run([&](Transaction& transaction) {
-        transaction.leads.forget_creates({row.claim.id});
-        transaction.queue.defer(alone, 0ms);
+        if (made || !too_early) transaction.leads.forget_creates({row.claim.id});
+        transaction.queue.defer(alone, made || !too_early ? 0ms : left);
     });
 }
 
@@ -161,7 +162,7 @@ asio::awaitable<void> Creator::note(Rows& rows) {
 }
 
 bool Creator::may_not_show_yet(const store::NotedCreate& create) const {
-    return context_.clock.wall() - create.at < context_.timing.patience;
+    return context_.clock.wall() - create.last_at < context_.timing.patience;
 }
 
 store::NotedCreate Creator::noted_now(const sync::Content& local) const {

@@ -27,7 +27,7 @@ private:
     using Rows = std::vector<Row>;
 
     boost::asio::awaitable<void> resume(Row row);
-    boost::asio::awaitable<bool> is_made(const Row& row);
+    boost::asio::awaitable<bool> is_made(const Row& row, int looks);
     boost::asio::awaitable<void> note(Rows& rows);
     boost::asio::awaitable<void> add(Rows rows);
     boost::asio::awaitable<void> adopt_existing(Rows& rows);

@@ -20,12 +20,13 @@ namespace leadsync::daemon {
 
 /// How the pusher waits. All of it may be shortened by a test.
 struct PusherTiming {
-    std::chrono::milliseconds poll{5'000};       ///< looks at the queue this often although nobody rang
-    std::chrono::milliseconds awake{250};        ///< from the last find until it asks to be rung
-    std::chrono::milliseconds awake_poll{20};    ///< looks this often until then
-    std::chrono::milliseconds lease{300'000};    ///< a batch is ours this long
-    std::chrono::milliseconds read_back{2'000};  ///< from a write to looking whether it shows
-    std::chrono::milliseconds patience{30'000};  ///< how long a write may take to show before it is sent again
+    std::chrono::milliseconds poll{5'000};        ///< looks at the queue this often although nobody rang
+    std::chrono::milliseconds awake{250};         ///< from the last find until it asks to be rung
+    std::chrono::milliseconds awake_poll{20};     ///< looks this often until then
+    std::chrono::milliseconds lease{300'000};     ///< a batch is ours this long
+    std::chrono::milliseconds look_keeps{2'000};  ///< so long after a look its leads may be written to
+    std::chrono::milliseconds read_back{2'000};   ///< from a write to looking whether it shows
+    std::chrono::milliseconds patience{30'000};   ///< how long a write may take to show before it is sent again
     std::chrono::milliseconds move_patience{120'000};
     std::chrono::milliseconds job_poll_first{300};  ///< doubles up to job_poll_max
     std::chrono::milliseconds job_poll_max{5'000};

@@ -1,6 +1,8 @@
 #include "daemon/reconciler.hpp"
 
 #include <algorithm>
+#include <functional>
+#include <iterator>
 
 #include <fmt/format.h>
 #include <spdlog/spdlog.h>
@@ -16,7 +18,9 @@ using store::Claim;
 using store::HoldKind;
 using store::Transaction;
 
-constexpr int merge_refusals_max = 3;  // of a merge that a request before may have carried out
+constexpr std::size_t leads_at_once = 32;  // between two looks at the clock
+constexpr int slow_looks_max = 3;          // in a row: a server that is always slow is written to all the same
+constexpr int merge_refusals_max = 3;      // of a merge that a request before may have carried out
 constexpr auto no_longer_there = "Instantly no longer has this lead (404)";
 
 template <class Parts>
@@ -24,6 +28,16 @@ std::string joined(const Parts& parts) {
     std::string text;
     for (const auto& part : parts) (text += text.empty() ? "" : "; ") += part;
     return text;
+}
+
+/// Whether a lead takes more than a place in a move or an assignment of many.
+bool has_calls_of_its_own(const Sending& sending) {
+    const auto& [patch, interest, subsequence, move, refused] = sending.plan;
+    const bool patches =
+        patch && (patch->custom_variables || std::ranges::any_of(patch->fields, [](sync::Field field) {
+                      return field != sync::Field::assigned_to;
+                  }));
+    return patches || interest || subsequence;
 }
 
 std::string quoted(const sync::Value& value) { return value ? "\"" + *value + "\"" : "nothing"; }
@@ -44,6 +58,7 @@ std::string never_stored(const sync::MergeResult& result, int times) {
 asio::awaitable<void> Reconciler::reconcile(Claims claims) {
     LookUp seen;
     std::optional<sync::Failure> failure;
+    const auto looked_at = context_.clock.now();
     try {
         seen = co_await look_up(claims);
     } catch (const instantly::ApiError& error) {
@@ -69,7 +84,7 @@ asio::awaitable<void> Reconciler::reconcile(Claims claims) {
     });
     co_await settle_gone(std::move(sorted.gone));
     co_await merge_away(std::move(sorted.to_merge));
-    if (!sorted.sendings.empty()) co_await send(std::move(sorted.sendings));
+    co_await send_while_fresh(std::move(sorted.sendings), looked_at);
 }
 
 asio::awaitable<Reconciler::LookUp> Reconciler::look_up(const Claims& claims) {
@@ -233,6 +248,30 @@ asio::awaitable<void> Reconciler::merge_away(Claim claim) {
 }
 
 // --- send ----------------------------------------------------------------------------------------------------------
+
+/// What is edited there between the look and the write is overwritten unseen: the API has no conditional write. So
+/// what can't leave soon, because the answer was slow or the budget is small, is looked at anew.
+asio::awaitable<void> Reconciler::send_while_fresh(std::vector<Sending> sendings, sync::SteadyTime looked_at) {
+    const auto is_fresh = [&] { return context_.clock.now() - looked_at <= context_.timing.look_keeps; };
+    slow_looks_ = is_fresh() ? 0 : slow_looks_ + 1;
+    bool goes = is_fresh() || slow_looks_ > slow_looks_max;
+    // What goes in a request with others goes with all of them.
+    auto next = std::stable_partition(sendings.begin(), sendings.end(), std::not_fn(has_calls_of_its_own));
+    Claims later;
+    for (auto begin = sendings.begin(); begin != sendings.end(); begin = next) {
+        const auto left = static_cast<std::size_t>(sendings.end() - next);
+        next += static_cast<std::ptrdiff_t>(std::min(left, leads_at_once));
+        std::vector<Sending> part{std::make_move_iterator(begin), std::make_move_iterator(next)};
+        if (goes)
+            co_await send(std::move(part));
+        else
+            for (const auto& sending : part) later.push_back(sending.claim);
+        goes = goes && is_fresh();
+    }
+    if (!later.empty())
+        co_await context_.store.run(
+            [&](Transaction& transaction) { transaction.queue.defer(later, std::chrono::milliseconds{0}); });
+}
 
 asio::awaitable<void> Reconciler::send(std::vector<Sending> sendings) {
     const auto reservation = mover_.reserve(sendings);

@@ -45,6 +45,7 @@ private:
     boost::asio::awaitable<void> merge_away(Claims claims);
     boost::asio::awaitable<void> merge_away(store::Claim claim);
 
+    boost::asio::awaitable<void> send_while_fresh(std::vector<Sending> sendings, sync::SteadyTime looked_at);
     boost::asio::awaitable<void> send(std::vector<Sending> sendings);
     void note(store::Transaction& transaction, const std::vector<Sending>& sendings) const;
     boost::asio::awaitable<void> send_lead(Sending& sending);
@@ -54,6 +55,7 @@ private:
     PushContext& context_;
     Verdicts& verdicts_;
     Mover mover_;
+    int slow_looks_ = 0;  ///< in a row
 };
 
 }  // namespace leadsync::daemon

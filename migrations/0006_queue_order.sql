@@ -20,9 +20,22 @@ CREATE INDEX queue_due_creates ON sync.queue (workspace, due_at)
 CREATE INDEX queue_undecided ON sync.queue (workspace, kind)
     WHERE edited_at IS NOT NULL AND decision IS NULL AND dead_at IS NULL AND held_at IS NULL;
 
--- Room on each page, so that taking a lease moves no index entry; and a vacuum that comes while the garbage is small.
-ALTER TABLE sync.queue SET (fillfactor = 60, autovacuum_vacuum_scale_factor = 0.02, autovacuum_vacuum_threshold = 5000,
+-- Room on each page, so that a lease, a status or an expectation moves no index entry: most of the queue's page is free,
+-- for its rows are small, few, and changed several times. A vacuum that comes while the garbage is small.
+ALTER TABLE sync.queue SET (fillfactor = 35, autovacuum_vacuum_scale_factor = 0.02, autovacuum_vacuum_threshold = 5000,
                             autovacuum_vacuum_insert_scale_factor = 0.2, autovacuum_vacuum_cost_delay = 0);
+
+ALTER TABLE crm.leads SET (fillfactor = 85);
+ALTER TABLE sync.base SET (fillfactor = 85);
+-- An index that names sync_status would be written with each of a lead's steps from pending to synced, and all the others
+-- with it. What an operator looks for has a reason beside its status.
+DROP INDEX crm.leads_not_synced;
+CREATE INDEX leads_with_error ON crm.leads (workspace) WHERE sync_error IS NOT NULL;
+
+-- Reads may lag behind the last attempt, while what was sent first is what a lead may have been made of.
+ALTER TABLE sync.creates ADD COLUMN last_attempt_at timestamptz;
+UPDATE sync.creates SET last_attempt_at = attempted_at;
+ALTER TABLE sync.creates ALTER COLUMN last_attempt_at SET NOT NULL;
 
 -- Who has to be rung. A NOTIFY takes a lock over all commits of the server: it is worth that only while the daemon sleeps.
 -- Awake, it looks by itself every few milliseconds.
@@ -32,14 +45,20 @@ CREATE TABLE sync.doorbell (
     heard_from xid8                 -- transactions before this one may not have seen that somebody sleeps
 ) WITH (fillfactor = 50);
 
--- Rings for a statement's workspaces, where somebody sleeps. A transaction that reads from an older snapshot can't tell,
--- and rings.
-CREATE FUNCTION sync.ring(edited text[]) RETURNS void LANGUAGE plpgsql AS $$
+-- What no call could carry is looked for where it can have changed.
+CREATE OR REPLACE FUNCTION sync.mark_pending() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
-    IF current_setting('transaction_isolation') <> 'read committed'
-       OR EXISTS (SELECT FROM sync.doorbell WHERE asleep AND workspace = ANY (edited)) THEN
-        PERFORM pg_notify('leadsync', '');
+    IF NEW.instantly_id IS NULL OR NEW.custom_variables IS DISTINCT FROM OLD.custom_variables THEN
+        PERFORM sync.check_row(NEW);
     END IF;
+    -- A lead that the guard holds stays held, whatever is edited on top.
+    IF OLD.sync_status <> 'held' THEN
+        NEW.sync_status := 'pending';
+        NEW.sync_error := CASE WHEN NEW.instantly_id IS NULL AND NEW.campaign IS NULL AND NEW.list_id IS NULL
+                               THEN 'local only: set campaign or list_id to create it on Instantly' END;
+    END IF;
+    NEW.updated_at := now();
+    RETURN NEW;
 END $$;
 
 -- As before, with the kind, and with a bell that only wakes who sleeps. It is rung behind the queue's row: by then the
@@ -49,44 +68,7 @@ CREATE OR REPLACE FUNCTION sync.capture() RETURNS trigger
 DECLARE
     edited text[];
 BEGIN
-    IF TG_OP = 'INSERT' THEN
-        UPDATE sync.base b SET deleted_at = NULL, content_hash = 0, expected = NULL, expected_until = NULL
-        FROM new_rows n WHERE b.workspace = n.workspace AND b.lead_id = n.id AND b.deleted_at IS NOT NULL;
-        WITH queued AS (
-            INSERT INTO sync.queue AS q (workspace, lead_id, kind, edited_at, edited_by)
-            SELECT workspace, id, CASE WHEN instantly_id IS NULL THEN 'create' ELSE 'change' END, clock_timestamp(),
-                   session_user
-            FROM new_rows WHERE campaign IS NOT NULL OR list_id IS NOT NULL ORDER BY workspace, id
-            ON CONFLICT (workspace, lead_id) DO UPDATE
-                SET generation = q.generation + 1, due_at = now(), attempts = 0, resends = 0, dead_at = NULL,
-                    decision = NULL, decided = NULL, kind = excluded.kind, edited_at = excluded.edited_at,
-                    edited_by = excluded.edited_by
-            RETURNING workspace
-        )
-        SELECT array_agg(DISTINCT workspace) INTO edited FROM queued;
-    ELSIF TG_OP = 'UPDATE' THEN
-        WITH queued AS (
-            INSERT INTO sync.queue AS q (workspace, lead_id, kind, edited_at, edited_by)
-            SELECT n.workspace, n.id, CASE WHEN n.instantly_id IS NULL THEN 'create' ELSE 'change' END,
-                   clock_timestamp(), session_user
-            FROM new_rows n JOIN old_rows o ON o.workspace = n.workspace AND o.id = n.id
-            WHERE (n.instantly_id IS NOT NULL OR n.campaign IS NOT NULL OR n.list_id IS NOT NULL)
-              AND (n.first_name, n.last_name, n.company_name, n.job_title, n.phone, n.website, n.personalization,
-                   n.pl_value_lead, n.lt_interest_status, n.assigned_to, n.campaign, n.list_id, n.subsequence_id,
-                   n.custom_variables)
-                  IS DISTINCT FROM
-                  (o.first_name, o.last_name, o.company_name, o.job_title, o.phone, o.website, o.personalization,
-                   o.pl_value_lead, o.lt_interest_status, o.assigned_to, o.campaign, o.list_id, o.subsequence_id,
-                   o.custom_variables)
-            ORDER BY n.workspace, n.id
-            ON CONFLICT (workspace, lead_id) DO UPDATE
-                SET generation = q.generation + 1, due_at = now(), attempts = 0, resends = 0, dead_at = NULL,
-                    decision = NULL, decided = NULL, kind = excluded.kind, edited_at = excluded.edited_at,
-                    edited_by = excluded.edited_by
-            RETURNING workspace
-        )
-        SELECT array_agg(DISTINCT workspace) INTO edited FROM queued;
-    ELSE
+    IF TG_OP = 'DELETE' THEN
         UPDATE sync.base b SET deleted_at = now() FROM old_rows o
         WHERE b.workspace = o.workspace AND b.lead_id = o.id AND b.deleted_at IS NULL;
         DELETE FROM sync.merges m USING old_rows o
@@ -106,9 +88,37 @@ BEGIN
             RETURNING workspace
         )
         SELECT array_agg(DISTINCT workspace) INTO edited FROM queued;
+    ELSE
+        IF TG_OP = 'INSERT' THEN
+            UPDATE sync.base b SET deleted_at = NULL, content_hash = 0, expected = NULL, expected_until = NULL
+            FROM new_rows n WHERE b.workspace = n.workspace AND b.lead_id = n.id AND b.deleted_at IS NOT NULL;
+        END IF;
+        WITH queued AS (
+            INSERT INTO sync.queue AS q (workspace, lead_id, kind, edited_at, edited_by)
+            SELECT workspace, id, CASE WHEN instantly_id IS NULL THEN 'create' ELSE 'change' END, clock_timestamp(),
+                   session_user
+            FROM new_rows
+            -- Set in this transaction by guard_insert, or by mark_pending where something was edited.
+            WHERE updated_at = now() AND (instantly_id IS NOT NULL OR campaign IS NOT NULL OR list_id IS NOT NULL)
+            ORDER BY workspace, id
+            ON CONFLICT (workspace, lead_id) DO UPDATE
+                SET generation = q.generation + 1, due_at = now(), attempts = 0, resends = 0, dead_at = NULL,
+                    decision = NULL, decided = NULL, kind = excluded.kind, edited_at = excluded.edited_at,
+                    edited_by = excluded.edited_by
+            RETURNING workspace
+        )
+        SELECT array_agg(DISTINCT workspace) INTO edited FROM queued;
     END IF;
-    IF edited IS NOT NULL THEN
-        PERFORM sync.ring(edited);
+    -- A transaction that reads from an older snapshot can't tell who sleeps, and rings.
+    IF edited IS NOT NULL
+       AND (EXISTS (SELECT FROM sync.doorbell WHERE asleep AND workspace = ANY (edited))
+            OR current_setting('transaction_isolation') <> 'read committed') THEN
+        PERFORM pg_notify('leadsync', '');
     END IF;
     RETURN NULL;
 END $$;
+
+DROP TRIGGER capture_update ON crm.leads;
+CREATE TRIGGER capture_update AFTER UPDATE ON crm.leads REFERENCING NEW TABLE AS new_rows
+    FOR EACH STATEMENT WHEN (current_setting('leadsync.origin', true) IS DISTINCT FROM 'sync')
+    EXECUTE FUNCTION sync.capture();

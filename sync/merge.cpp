@@ -368,8 +368,10 @@ void set_value(Content& content, std::string_view key, const Value& value) {
 }
 
 bool shows_all(const Content& content, const std::map<Key, Value>& values) {
-    return std::ranges::all_of(
-        values, [&](const auto& value) { return agree(value_of(content, value.first), value.second); });
+    return std::ranges::all_of(values, [&](const auto& value) {
+        const auto shown = value_of(content, value.first);
+        return agree(shown, value.second) || same_but_for_form(shown, value.second);
+    });
 }
 
 std::string_view name_of(Decision decision) {

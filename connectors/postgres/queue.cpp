@@ -69,14 +69,13 @@ std::vector<Claim> Queue::claim(int limit, std::chrono::milliseconds lease, bool
         SELECT leased.lead_id, leased.generation, leased.lease_token, leased.attempts, leased.resends,
                b.instantly_id, b.expected IS NOT NULL AND b.expected_until > now() AS expecting,
                CASE WHEN b.deleted_at IS NOT NULL THEN 'remove'
-                    WHEN l.id IS NULL AND b.lead_id IS NULL THEN 'nothing'
-                    WHEN b.lead_id IS NULL THEN 'create'
-                    ELSE 'reconcile' END AS work,
+                    WHEN b.lead_id IS NOT NULL THEN 'reconcile'
+                    WHEN EXISTS (SELECT FROM crm.leads l WHERE l.workspace = $1 AND l.id = leased.lead_id) THEN 'create'
+                    ELSE 'nothing' END AS work,
                coalesce(leased.decision, '') AS decision, coalesce(leased.decided, '') AS decided,
                m.destination_id, d.instantly_id AS merge_destination, (extract(epoch FROM now() - m.sent_at) * 1000)::int8 AS merge_sent_ago
         FROM leased
         LEFT JOIN sync.base b ON b.workspace = $1 AND b.lead_id = leased.lead_id
-        LEFT JOIN crm.leads l ON l.workspace = $1 AND l.id = leased.lead_id
         LEFT JOIN sync.merges m ON m.workspace = $1 AND m.source_id = leased.lead_id
         LEFT JOIN sync.base d ON d.workspace = $1 AND d.lead_id = m.destination_id AND d.deleted_at IS NULL
                              AND d.gone_at IS NULL

@@ -17,7 +17,7 @@ std::vector<WorkspaceStatus> Workspaces::status(pqxx::work& transaction, const s
                (SELECT count(*) FROM crm.leads l WHERE l.workspace = w.name),
                extract(epoch FROM now() - w.fresh_as_of),
                queue.pending, queue.oldest,
-               (SELECT count(*) FROM crm.leads l WHERE l.workspace = w.name AND l.sync_status = 'error'),
+               (SELECT count(*) FROM crm.leads l WHERE l.workspace = w.name AND l.sync_error IS NOT NULL AND l.sync_status = 'error'),
                queue.dead,
                (SELECT count(*) FROM crm.conflicts c WHERE c.workspace = w.name AND c.resolved_at IS NULL),
                (SELECT count(*) FROM crm.held h WHERE h.workspace = w.name AND h.decision IS NULL),

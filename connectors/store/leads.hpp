@@ -54,11 +54,12 @@ struct Creation {
 struct NotedCreate {
     static constexpr std::chrono::seconds clock_slack{60};
 
-    sync::Instant at;
+    sync::Instant at;  ///< of the first attempt: nothing older was made by it
     sync::Value campaign;
     sync::Value list;
     /// What was sent: the base of the lead if it was made, and what it is known by where it has no email.
     std::map<sync::Key, sync::Value> sent{};
+    sync::Instant last_at{};  ///< of the last attempt: reads may lag behind it
 
     bool operator==(const NotedCreate&) const = default;
 };
@@ -129,7 +130,8 @@ public:
     virtual void set_status(const std::vector<sync::LeadId>& ids, sync::SyncStatus status,
                             const sync::Value& error) = 0;
 
-    /// Creates that are about to leave. One that is noted already stays as it is.
+    /// Creates that are about to leave, at their `at`. One that is noted already stays as it is, but for when it was
+    /// attempted last.
     virtual void note_creates(const std::map<sync::LeadId, NotedCreate>& creates) = 0;
     virtual std::map<sync::LeadId, NotedCreate> noted_creates(const std::vector<sync::LeadId>& ids) = 0;
     /// Their outcome is known.

@@ -169,10 +169,10 @@ class Workspace::Observed final : public Turn {
 public:
     Observed(Workspace& workspace, std::unique_ptr<Turn> turn, SteadyTime& departed)
         : workspace_{workspace}, turn_{std::move(turn)}, departed_at_{departed} {
-        workspace_.expected_.grant();
+        workspace_.expected_.grant(workspace_.clock_.now());
     }
     ~Observed() override {
-        if (!departed_) workspace_.expected_.give_back();
+        if (!departed_) workspace_.expected_.give_back(workspace_.clock_.now());
     }
     Observed(const Observed&) = delete;
     Observed& operator=(const Observed&) = delete;
@@ -198,7 +198,7 @@ awaitable<std::unique_ptr<Turn>> Workspace::turn(Lane lane, SteadyTime& departed
     const auto asked = clock_.now();
     auto its_turn = co_await pace_.lane(lane)();
     // Whoever found the windows open was not woken.
-    if (const auto slot = expected_.next(SteadyTime{}); slot && *slot > asked)
+    if (const auto slot = expected_.next(SteadyTime{}, leadsync::sync::ahead_of(lane)); slot && *slot > asked)
         late_.push_back(milliseconds(clock_.now() - *slot));
     co_return std::make_unique<Observed>(*this, std::move(its_turn), departed);
 }

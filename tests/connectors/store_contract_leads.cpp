@@ -481,13 +481,14 @@ TEST_P(LeadsContract, RemembersTheFirstCreateThatLeftUntilItIsForgotten) {
             return transaction.leads.noted_creates({lead_id(1), lead_id(2), lead_id(3)});
         });
     };
-    const store::NotedCreate to_campaign{an_instant, campaign_id, std::nullopt};
-    const store::NotedCreate to_list{an_instant + 1h, std::nullopt, list_id};
+    const store::NotedCreate to_campaign{an_instant, campaign_id, std::nullopt, {}, an_instant};
+    store::NotedCreate to_list{an_instant + 1h, std::nullopt, list_id, {}, an_instant + 1h};
     store_->run([&](Transaction& transaction) {
         transaction.leads.note_creates({{lead_id(1), to_campaign}, {lead_id(2), to_list}});
-        transaction.leads.note_creates({{lead_id(2), to_campaign}});
+        transaction.leads.note_creates({{lead_id(2), {an_instant + 2h, campaign_id, std::nullopt}}});
         transaction.leads.note_creates({});
     });
+    to_list.last_at = an_instant + 2h;
     EXPECT_EQ(noted(), (Noted{{lead_id(1), to_campaign}, {lead_id(2), to_list}}));
     store_->run([](Transaction& transaction) { transaction.leads.forget_creates({lead_id(1), lead_id(3)}); });
     EXPECT_EQ(noted(), (Noted{{lead_id(2), to_list}}));

@@ -371,7 +371,8 @@ void ModelLeads::set_status(const std::vector<LeadId>& ids, SyncStatus status, c
 }
 
 void ModelLeads::note_creates(const std::map<LeadId, store::NotedCreate>& creates) {
-    transaction_.write().creates.insert(creates.begin(), creates.end());  // one that is noted already stays
+    for (const auto& [id, create] : creates)
+        transaction_.write().creates.emplace(id, create).first->second.last_at = create.at;
 }
 
 std::map<LeadId, store::NotedCreate> ModelLeads::noted_creates(const std::vector<LeadId>& ids) {
