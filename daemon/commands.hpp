@@ -64,6 +64,23 @@ Exit list_held(const Config& config, const WorkspaceNames& workspaces, bool json
 /// `UPDATE crm.held SET decision = ...`.
 Exit decide_held(const Config& config, const Selection& selection, const std::string& decision);
 
+/// `leadsync queue list [--workspace W]... [--all] [--json]`: what was given up on or has failed before; with `all`
+/// everything that is queued.
+Exit list_queue(const Config& config, const WorkspaceNames& workspaces, bool everything, bool as_json);
+
+/// `leadsync queue show LEAD [--workspace W]... [--json]`: what was tried, sent and answered.
+Exit show_queued(const Config& config, const WorkspaceNames& workspaces, const std::string& lead, bool as_json);
+
+struct QueueSelection {
+    std::vector<std::string> leads;  ///< by email, our id or Instantly's
+    bool all = false;                ///< all that were given up on
+    WorkspaceNames workspaces;
+};
+
+/// `leadsync queue retry|discard (LEAD... | --all) [--workspace W]...`. Beneath is `UPDATE crm.queue SET decision =
+/// ...`, as a user may run it; all of the leads or none.
+Exit decide_queued(const Config& config, const QueueSelection& selection, const std::string& decision);
+
 struct WhyQuestion {
     std::string lead;                  ///< email, our id or Instantly's
     std::optional<std::string> field;  ///< nothing: all of them

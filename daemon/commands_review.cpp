@@ -3,12 +3,8 @@
 #include <fmt/format.h>
 #include <nlohmann/json.hpp>
 
-#include "connectors/postgres/review.hpp"
 #include "daemon/backfill_progress.hpp"
-#include "daemon/commands.hpp"
-#include "daemon/daemon.hpp"
-#include "daemon/status.hpp"
-#include "daemon/wording.hpp"
+#include "daemon/operator_session.hpp"
 
 namespace leadsync::daemon {
 namespace {
@@ -17,23 +13,6 @@ using postgres::ConflictRow;
 using postgres::HeldGroup;
 using postgres::HeldRow;
 using postgres::Review;
-
-/// Runs `work(Review&)` as a user of the config's database would. What a trigger says is told in its own words.
-template <class Work>
-auto review(const Config& config, const WorkspaceNames& workspaces, Work work)
-    -> std::invoke_result_t<Work&, Review&> {
-    const auto names = chosen_workspaces(config, workspaces);
-    const ConfiguredDatabase database{config};
-    return with_schema([&] {
-        try {
-            return postgres::review(database.url(), names, work);
-        } catch (const pqxx::undefined_table&) {
-            throw;
-        } catch (const pqxx::sql_error& error) {
-            throw std::runtime_error{postgres::words_of(error) + "; nothing was changed"};
-        }
-    });
-}
 
 nlohmann::json to_json(const ConflictRow& conflict) {
     return {{"id", conflict.id},
@@ -112,7 +91,7 @@ void expect_field(const std::string& name) {
 }
 
 Exit list_conflicts(const Config& config, const WorkspaceNames& workspaces, bool settled_too, bool json) {
-    const auto conflicts = review(config, workspaces, [&](Review& all) { return all.conflicts(settled_too); });
+    const auto conflicts = as_operator(config, workspaces, [&](Review& all) { return all.conflicts(settled_too); });
     auto list = nlohmann::json::array();
     for (const auto& conflict : conflicts) {
         if (json)
@@ -129,7 +108,7 @@ Exit list_conflicts(const Config& config, const WorkspaceNames& workspaces, bool
 
 Exit resolve_conflicts(const Config& config, const Selection& selection, const std::string& take) {
     expect_sound(selection);
-    const auto count = review(config, selection.workspaces, [&](Review& all) {
+    const auto count = as_operator(config, selection.workspaces, [&](Review& all) {
         if (selection.all) return all.resolve_all(selection.field, take);
         all.resolve(selection.ids, take);
         return distinct(selection.ids);
@@ -142,12 +121,12 @@ Exit resolve_conflicts(const Config& config, const Selection& selection, const s
 Exit list_held(const Config& config, const WorkspaceNames& workspaces, bool json) {
     if (json) {
         auto list = nlohmann::json::array();
-        for (const auto& held : review(config, workspaces, [](Review& all) { return all.held(); }))
+        for (const auto& held : as_operator(config, workspaces, [](Review& all) { return all.held(); }))
             list.push_back(to_json(held));
         fmt::print("{}\n", to_text(list));
         return Exit::done;
     }
-    const auto groups = review(config, workspaces, [](Review& all) { return all.held_groups(); });
+    const auto groups = as_operator(config, workspaces, [](Review& all) { return all.held_groups(); });
     for (const auto& group : groups) print(group);
     if (groups.empty()) fmt::print("nothing is held\n");
     return Exit::done;
@@ -155,7 +134,7 @@ Exit list_held(const Config& config, const WorkspaceNames& workspaces, bool json
 
 Exit decide_held(const Config& config, const Selection& selection, const std::string& decision) {
     expect_sound(selection);
-    const auto count = review(config, selection.workspaces, [&](Review& all) {
+    const auto count = as_operator(config, selection.workspaces, [&](Review& all) {
         if (selection.all) return all.decide_all({selection.kind, selection.side}, decision);
         all.decide(selection.ids, decision);
         return distinct(selection.ids);

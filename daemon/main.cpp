@@ -33,6 +33,7 @@ public:
         add_run();
         add_conflicts();
         add_held();
+        add_queue();
         add_why();
         add_around();
     }
@@ -111,6 +112,36 @@ private:
         }
     }
 
+    void add_queue() {
+        auto* queue = app_.add_subcommand("queue", "what waits to be sent, and what was given up on");
+        queue->require_subcommand(1);
+        auto* list = add(*queue, "list", "what was given up on, or has failed before", [this](const Config& config) {
+            return list_queue(config, workspaces_, queued_.all, json_);
+        });
+        list->add_flag("--all", queued_.all, "everything that is queued");
+        add_workspaces(list);
+        add_json(list);
+        auto* show = add(
+            *queue, "show", "what was tried for a lead, sent and answered",
+            [this](const Config& config) { return show_queued(config, workspaces_, queued_.leads.front(), json_); });
+        show->add_option("lead", queued_.leads, "its email, our id or Instantly's")->required()->expected(1);
+        add_workspaces(show);
+        add_json(show);
+        for (const auto* decision : {"retry", "discard"}) {
+            auto* decide =
+                add(*queue, decision,
+                    decision == std::string_view{"retry"} ? "tries it again now"
+                                                          : "drops the edit: the row takes what Instantly has",
+                    [this, decision](const Config& config) {
+                        queued_.workspaces = workspaces_;
+                        return decide_queued(config, queued_, decision);
+                    });
+            decide->add_option("leads", queued_.leads, "which: email, our id or Instantly's");
+            decide->add_flag("--all", queued_.all, "all that were given up on");
+            add_workspaces(decide);
+        }
+    }
+
     void add_selection(CLI::App* command, const std::string& what) {
         command->add_option("ids", selection_.ids, "which " + what + ", as the list tells");
         command->add_flag("--all", selection_.all, "all that are open");
@@ -152,6 +183,7 @@ private:
     bool drain_ = false;
     bool only_status_ = false;
     Selection selection_;
+    QueueSelection queued_;
     std::string take_;
     WhyQuestion question_;
     Command chosen_;

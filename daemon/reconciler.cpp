@@ -9,6 +9,7 @@
 
 #include "connectors/instantly/write_bodies.hpp"
 #include "daemon/tasks.hpp"
+#include "daemon/wording.hpp"
 
 namespace leadsync::daemon {
 namespace {
@@ -39,8 +40,6 @@ bool has_calls_of_its_own(const Sending& sending) {
                   }));
     return patches || interest || subsequence;
 }
-
-std::string quoted(const sync::Value& value) { return value ? "\"" + *value + "\"" : "nothing"; }
 
 std::string never_stored(const sync::MergeResult& result, int times) {
     std::vector<std::string> told;
@@ -409,9 +408,14 @@ asio::awaitable<void> Reconciler::record(std::vector<Sending>& sendings) {
             verdicts_.write(transaction, sending->claim, verdict, *sending->failure);
         }
         leads.add_history(refusals);
-        for (const auto& sending : sendings)
-            if (!sending.failure && !sending.gone && sending.sent_again())
-                queue.resent(sending.claim, timing.read_back, "not stored, sent again: " + joined(sending.lost));
+        std::vector<store::Attempt> again;
+        for (const auto& sending : sendings) {
+            if (sending.failure || sending.gone || !sending.sent_again()) continue;
+            const auto what = "not stored, sent again: " + joined(sending.lost);
+            queue.resent(sending.claim, timing.read_back, what);
+            again.push_back({sending.claim.id, store::AttemptOutcome::sent_again, what});
+        }
+        queue.add_attempts(again);
         queue.defer(read_back, timing.read_back);
         queue.defer(waiting, timing.busy);
         // The call is scoped, but a server that reads the scope otherwise would reach every lead of that email.

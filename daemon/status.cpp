@@ -53,11 +53,10 @@ void print(const WorkspaceStatus& status, const RateConfig& rate) {
                    grouped(*status.sweep_pages));
     fmt::print("  queue      {} pending{}\n", grouped(status.pending),
                status.oldest_pending_seconds ? ", the oldest for " + spoken(*status.oldest_pending_seconds) : "");
-    print_count("given up", status.dead_letters, "",
-                ", each until its next edit: SELECT email, sync_error FROM crm.leads WHERE sync_status = 'error'");
+    print_count("given up", status.dead_letters, "", ", each until its next edit or word: leadsync queue list");
     if (status.errors > status.dead_letters)
         print_count("errors", status.errors, "",
-                    ": SELECT email, sync_error FROM crm.leads WHERE sync_status = 'error'");
+                    ": SELECT email, sync_error FROM crm.leads WHERE sync_error IS NOT NULL");
     print_count("conflicts", status.conflicts, " open", ": leadsync conflicts list");
     print_count("held", status.held, "", ": leadsync held list");
     fmt::print("  requests   {} of {} in the last minute\n", grouped(status.requests_last_minute),

@@ -37,17 +37,21 @@ boost::asio::awaitable<void> Verdicts::give_up(Claims claims, std::string reason
 
 void Verdicts::write(Transaction& transaction, const Claim& claim, const sync::Verdict& verdict,
                      const sync::Failure& failure) const {
-    if (const auto* retry = std::get_if<sync::Retry>(&verdict))
+    if (const auto* retry = std::get_if<sync::Retry>(&verdict)) {
         transaction.queue.retry(claim, retry->after, failure.message);
-    else if (const auto* dead = std::get_if<sync::DeadLetter>(&verdict))
-        write_given_up(transaction, claim, dead->reason);
-    else
+        transaction.queue.add_attempts({{claim.id, store::AttemptOutcome::retry, failure.message, failure.exchange}});
+    } else if (const auto* dead = std::get_if<sync::DeadLetter>(&verdict)) {
+        write_given_up(transaction, claim, dead->reason, failure.exchange);
+    } else {
         transaction.queue.defer({claim}, context_.timing.busy);
+    }
 }
 
-void Verdicts::write_given_up(Transaction& transaction, const Claim& claim, const std::string& reason) {
-    if (transaction.queue.dead_letter(claim, reason))
-        transaction.leads.set_status({claim.id}, sync::SyncStatus::error, reason);
+void Verdicts::write_given_up(Transaction& transaction, const Claim& claim, const std::string& reason,
+                              const sync::Exchange& exchange) {
+    if (!transaction.queue.dead_letter(claim, reason)) return;
+    transaction.leads.set_status({claim.id}, sync::SyncStatus::error, reason);
+    transaction.queue.add_attempts({{claim.id, store::AttemptOutcome::given_up, reason, exchange}});
 }
 
 boost::asio::awaitable<void> Verdicts::heed(sync::Verdict verdict, sync::Failure failure) {

@@ -21,7 +21,8 @@ public:
     sync::Verdict judge(const store::Claim& claim, const sync::Failure& failure);
     void write(store::Transaction& transaction, const store::Claim& claim, const sync::Verdict& verdict,
                const sync::Failure& failure) const;
-    static void write_given_up(store::Transaction& transaction, const store::Claim& claim, const std::string& reason);
+    static void write_given_up(store::Transaction& transaction, const store::Claim& claim, const std::string& reason,
+                               const sync::Exchange& exchange = {});
     boost::asio::awaitable<void> heed(sync::Verdict verdict, sync::Failure failure);
 
     /// The plan had no room: creates are to be left alone for a while.

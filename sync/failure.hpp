@@ -18,11 +18,19 @@ enum class FailureKind {
 
 std::string_view name_of(FailureKind kind);
 
+/// What went over the line, for a person: without secrets, cut, well-formed UTF-8.
+struct Exchange {
+    std::string request;  ///< method and path; empty: there was none
+    std::string sent;     ///< the request's body
+    std::string answer;   ///< status and body; empty: none came
+};
+
 struct Failure {
     FailureKind kind = FailureKind::transient;
     std::string message;  ///< one line: the step, the id, the peer's own words; never a secret
     std::optional<std::chrono::milliseconds> retry_after;  ///< the server's own word
     bool rate_limited = false;                             ///< answered 429
+    Exchange exchange{};
 };
 
 /// Judges an HTTP answer that is not 2xx. `body` is the answer's text.

@@ -13,6 +13,7 @@ using nlohmann::json;
 namespace {
 
 constexpr std::size_t words_max = 200;
+constexpr std::size_t kept_max = 2000;
 
 json json_or_null(std::string_view body) {
     try {
@@ -66,11 +67,25 @@ std::string words_of(std::string_view body, std::string_view secret) {
     std::string words = text_in(json_or_null(body));
     if (words.empty()) words = body;
     take_out(words, secret);
-    return printable(words);
+    return printable(well_formed(words));
 }
 
-Answer::Answer(std::string step, std::string secret, Reply reply)
-    : step_{std::move(step)}, secret_{std::move(secret)}, reply_{std::move(reply)} {}
+std::string kept_text(std::string_view body, std::string_view secret) {
+    std::string text{body};
+    take_out(text, secret);
+    text = well_formed(text);
+    if (text.size() <= kept_max) return text;
+    auto end = kept_max;
+    while ((static_cast<unsigned char>(text[end]) & 0xC0U) == 0x80U) --end;  // between characters
+    return text.substr(0, end) + "…";
+}
+
+Answer::Answer(std::string step, std::string secret, std::string sent, Reply reply)
+    : step_{std::move(step)}, secret_{std::move(secret)}, sent_{std::move(sent)}, reply_{std::move(reply)} {}
+
+sync::Exchange Answer::exchange() const {
+    return {step_, kept_text(sent_, secret_), std::to_string(reply_.status) + " " + kept_text(reply_.body, secret_)};
+}
 
 std::string Answer::peer_words() const {
     const auto words = words_of(reply_.body, secret_);
@@ -83,13 +98,13 @@ void Answer::refuse() const {
     auto message = step_ + ": " + std::to_string(reply_.status);
     message.append(" ").append(reason.data(), reason.size()).append(peer_words());
     sync::Failure failure{sync::kind_of_status(reply_.status, reply_.body), std::move(message), reply_.retry_after,
-                          reply_.status == 429};
+                          reply_.status == 429, exchange()};
     throw ApiError{std::move(failure), reply_.status, reply_.status >= 500 || reply_.status == 408};
 }
 
 void Answer::reject(const std::string& reason) const {
     const auto message = step_ + ": " + std::to_string(reply_.status) + ", but " + reason;
-    sync::Failure failure{sync::FailureKind::transient, message, reply_.retry_after, false};
+    sync::Failure failure{sync::FailureKind::transient, message, reply_.retry_after, false, exchange()};
     throw ApiError{std::move(failure), reply_.status, true};
 }
 

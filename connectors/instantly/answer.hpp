@@ -15,8 +15,8 @@ namespace leadsync::instantly {
 /// of use after a write (5xx, 408, a 2xx without its JSON) leaves the write in doubt.
 class Answer {
 public:
-    /// `step` begins every message; `secret` is taken out of whatever the peer says.
-    Answer(std::string step, std::string secret, Reply reply);
+    /// `step` begins every message; `secret` is taken out of whatever the peer says. `sent` is the request's body.
+    Answer(std::string step, std::string secret, std::string sent, Reply reply);
 
     [[nodiscard]] int status() const { return reply_.status; }
     /// The server's clock, as it said.
@@ -35,15 +35,20 @@ public:
 
 private:
     [[noreturn]] void refuse() const;
+    [[nodiscard]] sync::Exchange exchange() const;
     [[nodiscard]] std::string peer_words() const;
 
     std::string step_;
     std::string secret_;
+    std::string sent_;
     Reply reply_;
 };
 
 /// What the peer says in an answer's body: its JSON `message` or `error`, else its text; one line, at most 200
 /// characters, without `secret`.
 std::string words_of(std::string_view body, std::string_view secret);
+
+/// A body as it may be kept for a person: well-formed, without `secret` and NUL, at most 2,000 characters.
+std::string kept_text(std::string_view body, std::string_view secret);
 
 }  // namespace leadsync::instantly

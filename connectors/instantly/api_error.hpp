@@ -21,6 +21,7 @@ public:
     /// 5xx): look before sending again.
     [[nodiscard]] bool in_doubt() const { return in_doubt_; }
     void mark_in_doubt() { in_doubt_ = true; }
+    void tell_exchange(sync::Exchange exchange) { failure_.exchange = std::move(exchange); }
 
 private:
     sync::Failure failure_;

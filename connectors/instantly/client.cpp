@@ -242,8 +242,14 @@ awaitable<Answer> Client::send(Request request) {
     request.authorization = authorization_;
     std::string step{boost::beast::http::to_string(request.method)};
     step.append(" ").append(request.target.substr(0, request.target.find('?')));
-    Reply reply = co_await transport_.send(std::move(request), gate_);
-    co_return Answer{std::move(step), secret_, std::move(reply)};
+    auto sent = request.body;
+    try {
+        Reply reply = co_await transport_.send(std::move(request), gate_);
+        co_return Answer{std::move(step), secret_, std::move(sent), std::move(reply)};
+    } catch (ApiError& error) {
+        error.tell_exchange({step, kept_text(sent, secret_), {}});
+        throw;
+    }
 }
 
 awaitable<Answer> Client::get(std::string target) {

@@ -241,6 +241,20 @@ private:
 
 }  // namespace
 
+std::string well_formed(std::string_view text) {
+    std::string result;
+    result.reserve(text.size());
+    while (!text.empty()) {
+        const auto length = text.front() == '\0' ? 0 : utf8_length(text);
+        if (length == 0)
+            result += replacement;
+        else
+            result += text.substr(0, length);
+        text.remove_prefix(std::max<std::size_t>(length, 1));
+    }
+    return result;
+}
+
 json parse_json(std::string_view text) { return Parser{text}.document(); }
 
 }  // namespace leadsync::instantly

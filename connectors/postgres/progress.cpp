@@ -132,6 +132,14 @@ std::int64_t Progress::prune_history(std::chrono::hours keep, std::int64_t limit
         WHERE workspace = $1 AND at < now() - $2::int8 * interval '1 hour'
           AND id IN (SELECT id FROM crm.history WHERE workspace = $1 ORDER BY id LIMIT $3)
     )sql"};
+    // Those of a lead given up on stay with it.
+    static const Statement attempts{"prune_attempts", R"sql(
+        DELETE FROM crm.attempts a
+        WHERE a.workspace = $1 AND a.at < now() - $2::int8 * interval '1 hour'
+          AND NOT EXISTS (SELECT FROM sync.queue q
+                          WHERE q.workspace = $1 AND q.lead_id = a.lead_id AND q.dead_at IS NOT NULL)
+    )sql"};
+    execute(transaction_, attempts, workspace_, keep.count());
     return static_cast<std::int64_t>(
         execute(transaction_, statement, workspace_, keep.count(), limit).affected_rows());
 }

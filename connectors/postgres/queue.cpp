@@ -1,5 +1,7 @@
 #include "connectors/postgres/queue.hpp"
 
+#include <array>
+
 #include "connectors/postgres/arrays.hpp"
 #include "connectors/postgres/database.hpp"
 
@@ -167,6 +169,38 @@ bool Queue::dead_letter(const Claim& claim, const std::string& reason) {
     const auto rows =
         execute(transaction_, statement, workspace_, claim.id.text, claim.generation, claim.lease_token, reason);
     return !rows.empty() && rows[0][0].as<bool>();
+}
+
+void Queue::add_attempts(const std::vector<store::Attempt>& attempts) {
+    static const Statement add{"add_attempts", R"sql(
+        INSERT INTO crm.attempts (workspace, lead_id, outcome, error, request, sent, answer)
+        SELECT $1, u.lead_id, u.outcome, u.error, nullif(u.request, ''), nullif(u.sent, ''), nullif(u.answer, '')
+        FROM unnest($2::uuid[], $3::text[], $4::text[], $5::text[], $6::text[], $7::text[])
+             AS u(lead_id, outcome, error, request, sent, answer)
+    )sql"};
+    static const Statement forget_oldest{"forget_oldest_attempts", R"sql(
+        DELETE FROM crm.attempts a USING unnest($2::uuid[]) AS u(lead_id)
+        WHERE a.workspace = $1 AND a.lead_id = u.lead_id
+          AND a.id <= (SELECT b.id FROM crm.attempts b WHERE b.workspace = $1 AND b.lead_id = u.lead_id
+                       ORDER BY b.id DESC OFFSET $3 LIMIT 1)
+    )sql"};
+    if (attempts.empty()) return;
+    constexpr std::array outcomes{"retry", "sent again", "given up"};
+    using enum BinaryArray::Element;
+    BinaryArray ids{uuid};
+    std::array<BinaryArray, 5> texts{BinaryArray{text}, BinaryArray{text}, BinaryArray{text}, BinaryArray{text},
+                                     BinaryArray{text}};
+    for (const auto& attempt : attempts) {
+        ids.add(attempt.lead.text);
+        texts[0].add(outcomes.at(static_cast<std::size_t>(attempt.outcome)));
+        texts[1].add(attempt.error);
+        texts[2].add(attempt.exchange.request);
+        texts[3].add(attempt.exchange.sent);
+        texts[4].add(attempt.exchange.answer);
+    }
+    execute(transaction_, add, workspace_, ids.finish(), texts[0].finish(), texts[1].finish(), texts[2].finish(),
+            texts[3].finish(), texts[4].finish());
+    execute(transaction_, forget_oldest, workspace_, ids.finish(), attempts_kept);
 }
 
 void Queue::enqueue(const std::vector<sync::LeadId>& ids) {

@@ -21,6 +21,7 @@ public:
     void retry(const store::Claim& claim, std::chrono::milliseconds delay, const std::string& error) override;
     void resent(const store::Claim& claim, std::chrono::milliseconds delay, const std::string& what) override;
     bool dead_letter(const store::Claim& claim, const std::string& reason) override;
+    void add_attempts(const std::vector<store::Attempt>& attempts) override;
     void enqueue(const std::vector<sync::LeadId>& ids) override;
     void look_again(const std::vector<sync::LeadId>& ids, std::chrono::milliseconds delay) override;
     void forget_dead(const std::vector<sync::LeadId>& ids) override;

@@ -26,6 +26,8 @@ void Queue::merge_ended(const sync::LeadId& source, bool merged) {
             DELETE FROM sync.absent WHERE workspace = $1 AND lead_id = $2::uuid
         ), undecided AS (
             DELETE FROM crm.held WHERE workspace = $1 AND lead_id = $2::uuid AND decision IS NULL
+        ), released AS (
+            UPDATE sync.queue SET held_at = NULL WHERE workspace = $1 AND lead_id = $2::uuid AND held_at IS NOT NULL
         ), base AS (
             DELETE FROM sync.base WHERE workspace = $1 AND lead_id = $2::uuid
         )

@@ -190,6 +190,61 @@ std::int64_t Review::decide_all(const HeldChoice& choice, const std::string& dec
         execute(transaction_, statement, array_of(workspaces_), choice.kind, choice.side, decision).affected_rows());
 }
 
+std::vector<QueueRow> Review::queue(bool everything) {
+    static const Statement statement{"list_queue", R"sql(
+        SELECT workspace, lead_id, email, kind, state, extract(epoch FROM now() - queued_at) AS queued_ago,
+               extract(epoch FROM due_at - now()) AS due_in, attempts, resends, last_error, )sql"
+                                                       + utc("given_up_at") + R"sql( AS given_up_at
+        FROM crm.queue
+        WHERE workspace = ANY ($1::text[]) AND ($2 OR state = 'given up' OR attempts > 0 OR resends > 0)
+        ORDER BY workspace, queued_at, lead_id
+    )sql"};
+    std::vector<QueueRow> queued;
+    for (const auto& row : execute(transaction_, statement, array_of(workspaces_), everything))
+        queued.push_back({.workspace = row["workspace"].c_str(),
+                          .lead_id = row["lead_id"].c_str(),
+                          .email = value_of(row["email"]),
+                          .kind = row["kind"].c_str(),
+                          .state = row["state"].c_str(),
+                          .queued_seconds_ago = row["queued_ago"].as<double>(),
+                          .due_in_seconds = row["due_in"].as<double>(),
+                          .attempts = row["attempts"].as<int>(),
+                          .resends = row["resends"].as<int>(),
+                          .last_error = value_of(row["last_error"]),
+                          .given_up_at = value_of(row["given_up_at"])});
+    return queued;
+}
+
+bool Review::decide_queued(const LeadState& lead, const std::string& decision) {
+    static const Statement statement{
+        "decide_queued", "UPDATE crm.queue SET decision = $3 WHERE workspace = $1 AND lead_id = $2::uuid"};
+    return execute(transaction_, statement, lead.workspace, lead.lead_id, decision).affected_rows() > 0;
+}
+
+std::int64_t Review::decide_given_up(const std::string& decision) {
+    static const Statement statement{
+        "decide_given_up",
+        "UPDATE crm.queue SET decision = $2 WHERE workspace = ANY ($1::text[]) AND state = 'given up'"};
+    return static_cast<std::int64_t>(
+        execute(transaction_, statement, array_of(workspaces_), decision).affected_rows());
+}
+
+std::vector<AttemptRow> Review::attempts_of(const LeadState& lead) {
+    static const Statement statement{"attempts_of",
+                                     "SELECT " + utc("at") + R"sql( AS at, outcome, error, request, sent, answer
+        FROM crm.attempts WHERE workspace = $1 AND lead_id = $2::uuid ORDER BY id
+    )sql"};
+    std::vector<AttemptRow> attempts;
+    for (const auto& row : execute(transaction_, statement, lead.workspace, lead.lead_id))
+        attempts.push_back({.at = row["at"].c_str(),
+                            .outcome = row["outcome"].c_str(),
+                            .error = row["error"].c_str(),
+                            .request = value_of(row["request"]),
+                            .sent = value_of(row["sent"]),
+                            .answer = value_of(row["answer"])});
+    return attempts;
+}
+
 // --- one lead ------------------------------------------------------------------------------------------------------
 
 std::vector<LeadState> Review::find(const std::string& lead) {

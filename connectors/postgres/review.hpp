@@ -107,6 +107,31 @@ struct LeadState {
     std::optional<Pending> pending;
 };
 
+/// A row of the view `crm.queue`.
+struct QueueRow {
+    std::string workspace;
+    std::string lead_id;
+    sync::Value email;
+    std::string kind;   ///< what the last local edit wishes: create, change, delete
+    std::string state;  ///< due, waiting, in hand, held, given up
+    double queued_seconds_ago = 0;
+    double due_in_seconds = 0;
+    int attempts = 0;
+    int resends = 0;
+    sync::Value last_error;
+    sync::Value given_up_at;
+};
+
+/// A row of `crm.attempts`.
+struct AttemptRow {
+    std::string at;
+    std::string outcome;
+    std::string error;
+    sync::Value request;
+    sync::Value sent;
+    sync::Value answer;
+};
+
 /// What operators look at and decide, in some workspaces: plain SQL on the tables that everybody may use. A decision
 /// about a row that is not there, or not open any more, throws std::runtime_error, and none of the others stand.
 class Review {
@@ -126,6 +151,14 @@ public:
     /// `decision`: approve or reject.
     void decide(const std::vector<std::int64_t>& ids, const std::string& decision);
     std::int64_t decide_all(const HeldChoice& choice, const std::string& decision);
+
+    /// What was given up on or has failed before, the longest queued first; or everything that is queued.
+    std::vector<QueueRow> queue(bool everything);
+    /// `decision`: retry or discard. False: the lead is not queued.
+    bool decide_queued(const LeadState& lead, const std::string& decision);
+    /// All that were given up on.
+    std::int64_t decide_given_up(const std::string& decision);
+    std::vector<AttemptRow> attempts_of(const LeadState& lead);
 
     /// By our id, Instantly's, or the email in any letter case; also leads that only the history knows.
     std::vector<LeadState> find(const std::string& lead);

@@ -6,6 +6,7 @@
 #include <string>
 #include <vector>
 
+#include "sync/failure.hpp"
 #include "sync/ids.hpp"
 
 namespace leadsync::store {
@@ -49,6 +50,17 @@ struct Claim {
     std::optional<std::chrono::milliseconds> merge_sent_ago;
 };
 
+/// What became of an attempt that failed.
+enum class AttemptOutcome { retry, sent_again, given_up };
+
+/// One line of `crm.attempts`.
+struct Attempt {
+    sync::LeadId lead;
+    AttemptOutcome outcome = AttemptOutcome::retry;
+    std::string error;
+    sync::Exchange exchange{};
+};
+
 /// The durable retry queue of one workspace: one row for each lead that needs reconciling, never a payload (DESIGN
 /// §4). Rows are written by the capture triggers and by merges. Works within a transaction, on the whole batch.
 class Queue {
@@ -68,6 +80,10 @@ public:
     virtual void resent(const Claim& claim, std::chrono::milliseconds delay, const std::string& what) = 0;
     /// Gives up on a lead until its next edit. False: an edit made meanwhile keeps it alive.
     virtual bool dead_letter(const Claim& claim, const std::string& reason) = 0;
+
+    /// Keeps what failed, for whoever asks why; of each lead the latest `attempts_kept`.
+    virtual void add_attempts(const std::vector<Attempt>& attempts) = 0;
+    static constexpr int attempts_kept = 20;
 
     /// Queues leads, or raises the generation of those queued already: whoever is at work on one has not seen what
     /// the caller found. Leads given up on stay so.

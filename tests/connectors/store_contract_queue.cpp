@@ -508,6 +508,20 @@ TEST_P(MergeContract, TakesTheSourceAwayWhenItIsMerged) {
     EXPECT_EQ(pending(), 0);
 }
 
+TEST_P(MergeContract, LeavesNothingHeldOfALeadThatIsMerged) {
+    synced({1, 2});
+    store_->merge_leads(lead_id(1), lead_id(2));
+    const auto claimed = claim_one();
+    hold(store::HoldKind::remote_deletion, {lead_id(1)});
+    ended(1, true);
+    complete({claimed});
+    const auto left = claim_one();
+    EXPECT_EQ(left.work, Work::nothing);
+    complete({left});
+    EXPECT_EQ(pending(), 0);
+    EXPECT_TRUE(store_->held().empty());
+}
+
 TEST_P(MergeContract, LeavesBothWhenTheMergeIsRefused) {
     synced({1, 2});
     store_->merge_leads(lead_id(1), lead_id(2));

@@ -132,6 +132,16 @@ bool ModelQueue::dead_letter(const Claim& claim, const std::string& reason) {
 
 // --- queueing ------------------------------------------------------------------------------------------------------
 
+void ModelQueue::add_attempts(const std::vector<store::Attempt>& attempts) {
+    if (attempts.empty()) return;
+    auto& kept = transaction_.write().attempts;
+    for (const auto& attempt : attempts) {
+        auto& of_lead = kept[attempt.lead];
+        of_lead.push_back(attempt.error);
+        if (of_lead.size() > static_cast<std::size_t>(attempts_kept)) of_lead.pop_front();
+    }
+}
+
 void ModelQueue::enqueue(const std::vector<LeadId>& ids) {
     for (const auto& id : ids) {
         auto& state = transaction_.write();
@@ -302,6 +312,7 @@ void ModelQueue::merge_ended(const LeadId& source, bool merged) {
         state.bases.erase(source);
         state.rows.erase(source);
         state.absent.erase(source);
+        if (const auto queued = state.queue.find(source); queued != state.queue.end()) queued->second.held_at.reset();
         std::erase_if(state.held, [&](const auto& held) {
             return held.second.lead == source && held.second.decision == store::Approval::none;
         });

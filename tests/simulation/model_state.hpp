@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstdint>
+#include <deque>
 #include <map>
 #include <optional>
 #include <string>
@@ -134,7 +135,8 @@ struct ModelState {
     std::int64_t next_conflict = 1;
     std::int64_t next_held = 1;
     std::int64_t next_lease_token = 1;
-    bool asleep = false;  ///< of `sync.doorbell`
+    bool asleep = false;                                       ///< of `sync.doorbell`
+    std::map<sync::LeadId, std::deque<std::string>> attempts;  ///< their errors, oldest first
 };
 
 /// The base of the lead that Instantly knows by this id; the end when there is none.
