@@ -91,7 +91,7 @@ boost::asio::awaitable<void> check_workspace(const WorkspaceConfig& config, Repo
 
 Exit run(const Config& config) {
     Daemon daemon{config};
-    daemon.run();
+    daemon.run([file = config.file] { return load_config(file); });
     return Exit::done;
 }
 

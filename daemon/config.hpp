@@ -21,6 +21,7 @@ class Secret {
 public:
     explicit Secret(std::string text) : text_{std::move(text)} {}
     [[nodiscard]] const std::string& reveal() const { return text_; }
+    bool operator==(const Secret&) const = default;
 
 private:
     std::string text_;
@@ -36,10 +37,12 @@ enum class LogFormat { automatic, text, json };
 struct LogConfig {
     LogLevel level = LogLevel::info;
     LogFormat format = LogFormat::automatic;
+    bool operator==(const LogConfig&) const = default;
 };
 
 struct DatabaseConfig {
     std::optional<Secret> url;  ///< Nothing: an embedded cluster under `data_dir`.
+    bool operator==(const DatabaseConfig&) const = default;
 };
 
 /// The workspace's request limits at Instantly, and the share of them that is ours to use.
@@ -47,12 +50,14 @@ struct RateConfig {
     int per_second = 100;
     int per_minute = 6000;
     double share = 0.8;
+    bool operator==(const RateConfig&) const = default;
 };
 
 /// The oldest that leadsync's knowledge of a lead may be.
 struct FreshnessConfig {
     std::chrono::milliseconds new_leads = std::chrono::seconds{15};  ///< Key `new`.
     std::chrono::milliseconds rest = std::chrono::hours{1};
+    bool operator==(const FreshnessConfig&) const = default;
 };
 
 struct WorkspaceConfig {
@@ -65,6 +70,7 @@ struct WorkspaceConfig {
     sync::DeletePolicy deletes;
     sync::Guard guard;
     std::chrono::hours history_keep = std::chrono::days{90};
+    bool operator==(const WorkspaceConfig&) const = default;
 };
 
 struct Config {

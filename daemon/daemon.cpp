@@ -10,6 +10,7 @@
 #include "connectors/postgres/migrator.hpp"
 #include "connectors/postgres/workspaces.hpp"
 #include "daemon/backfill_progress.hpp"
+#include "daemon/logging.hpp"
 #include "daemon/persistence.hpp"
 #include "daemon/tasks.hpp"
 #include "migrations/migrations.hpp"
@@ -20,7 +21,6 @@ namespace {
 using namespace std::chrono_literals;
 
 constexpr std::size_t database_threads = 3;
-constexpr sync::Backoff database_backoff{500ms, 10s};
 constexpr auto grace = 5s;  // for what is in hand at SIGTERM; the rest of ten seconds is for unwinding
 
 std::vector<std::string> names_of(const Config& config) {
@@ -51,39 +51,19 @@ void prepare_schema(const std::string& url, const std::vector<std::string>& work
     database.run_blocking([&](pqxx::work& transaction) { postgres::Workspaces::declare(transaction, workspaces); });
 }
 
-DrivenWorkspace::DrivenWorkspace(const asio::any_io_executor& executor, postgres::Database& database, Clock& clock,
-                                 const WorkspaceConfig& config, const SyncOptions& options)
-    : transport_{executor, transport_options(config)},
-      store_{database, config.name},
-      sync_{{transport_, store_, clock, random_dice()}, config, options} {}
-
-void DrivenWorkspace::take_over() {
-    store_.run_blocking([](store::Transaction& transaction) { transaction.queue.release_all(); });
-}
-
-void DrivenWorkspace::leave() {
-    store_.run_blocking([this](store::Transaction& transaction) {
-        transaction.queue.release_all();
-        transaction.queue.wake();  // nobody is there to be rung
-        if (const auto spent = sync_.spent()) transaction.progress.record_spent(*spent);
-    });
-}
-
 Daemon::Daemon(const Config& config, SyncOptions options)
-    : options_{options},
+    : config_{config},
       configured_{config},
       database_{configured_.url(), database_threads},
-      names_{names_of(config)},
-      listener_{io_.get_executor(), configured_.url(), names_} {
-    for (const auto& workspace : config.workspaces)
-        workspaces_.push_back(
-            std::make_unique<DrivenWorkspace>(io_.get_executor(), database_, clock_, workspace, options_));
+      listener_{io_.get_executor(), configured_.url(), names_of(config)},
+      fleet_{io_, database_, listener_, clock_, options} {
+    for (const auto& workspace : config.workspaces) fleet_.add(workspace);
 }
 
 void Daemon::start() {
-    prepare_schema(configured_.url(), names_);
+    prepare_schema(configured_.url(), names_of(config_));
     listener_.connect();
-    for (const auto& workspace : workspaces_) workspace->take_over();
+    fleet_.take_over();
 }
 
 /// A machine may start us before its PostgreSQL, or restart that one while we start.
@@ -104,18 +84,19 @@ void Daemon::start_once_database_is_up() {
 
 void Daemon::return_what_is_left() {
     try {
-        for (const auto& workspace : workspaces_) workspace->leave();
+        fleet_.leave();
     } catch (const pqxx::failure& error) {
         spdlog::warn("leases stay until they expire or the next start: {}", postgres::one_line(error));
     }
 }
 
-void Daemon::run() {
+void Daemon::run(Reload reload) {
+    std::signal(SIGHUP, SIG_IGN);  // until there is something to reload
     start_once_database_is_up();
-    spdlog::info("leadsync drives {} workspace(s)", workspaces_.size());
+    spdlog::info("leadsync drives {} workspace(s)", config_.workspaces.size());
     sd_notify(0, "READY=1");
     std::exception_ptr failed;
-    asio::co_spawn(io_, serve(), [&](std::exception_ptr error) { failed = std::move(error); });
+    asio::co_spawn(io_, serve(std::move(reload)), [&](std::exception_ptr error) { failed = std::move(error); });
     io_.run();
     sd_notify(0, "STOPPING=1");
     if (failed) std::rethrow_exception(failed);
@@ -123,31 +104,58 @@ void Daemon::run() {
     spdlog::info("stopped");
 }
 
-asio::awaitable<void> Daemon::serve() {
-    std::vector<asio::awaitable<void>> tasks;
-    tasks.push_back(stop_signal());
-    tasks.push_back(listen());
-    for (const auto& workspace : workspaces_) tasks.push_back(workspace->sync().run());
-    co_await until_first_ends(std::move(tasks));
+asio::awaitable<void> Daemon::serve(Reload reload) {
+    fleet_.start();
+    std::exception_ptr failed;
+    try {
+        std::vector<asio::awaitable<void>> tasks;
+        tasks.push_back(stop_signal());
+        tasks.push_back(listen());
+        tasks.push_back(reload_on_hangup(std::move(reload)));
+        tasks.push_back(fleet_.until_one_fails());
+        co_await until_first_ends(std::move(tasks));
+    } catch (...) {
+        failed = std::current_exception();
+    }
+    fleet_.cancel();
+    if (failed) std::rethrow_exception(failed);
 }
 
 asio::awaitable<void> Daemon::stop_signal() {
     asio::signal_set signals{co_await asio::this_coro::executor, SIGTERM, SIGINT};
     co_await signals.async_wait(asio::use_awaitable);
     spdlog::info("stopping: finishing what is in hand; once more to hurry");
-    for (const auto& workspace : workspaces_) workspace->sync().stop();
     auto hurry = [&]() -> asio::awaitable<void> { co_await signals.async_wait(asio::use_awaitable); };
     std::vector<asio::awaitable<void>> tasks;
-    tasks.push_back(finish_what_is_in_hand());
+    tasks.push_back(fleet_.finish(grace));
     tasks.push_back(hurry());
     co_await until_first_ends(std::move(tasks));
 }
 
-asio::awaitable<void> Daemon::finish_what_is_in_hand() {
-    const auto deadline = std::chrono::steady_clock::now() + grace;
-    const auto busy = [](const auto& workspace) { return !workspace->sync().idle(); };
-    while (std::ranges::any_of(workspaces_, busy) && std::chrono::steady_clock::now() < deadline)
-        co_await clock_.sleep_for(20ms);
+asio::awaitable<void> Daemon::reload_on_hangup(Reload reload) {
+    asio::signal_set hangups{co_await asio::this_coro::executor, SIGHUP};
+    for (;;) {
+        co_await hangups.async_wait(asio::use_awaitable);
+        std::optional<Config> config;
+        try {
+            config = reload();
+        } catch (const ConfigError& error) {
+            for (const auto& line : error.lines()) spdlog::error("{}", line);
+            spdlog::error("the config is wrong: nothing was changed");
+        }
+        if (!config) continue;
+        warn_of_what_takes_a_restart(*config);
+        set_up_logging(config->log);
+        config_.workspaces = config->workspaces;
+        config_.log = config->log;
+        co_await fleet_.become(config_.workspaces, grace);
+        spdlog::info("reloaded: leadsync drives {} workspace(s)", config_.workspaces.size());
+    }
+}
+
+void Daemon::warn_of_what_takes_a_restart(const Config& config) const {
+    if (config.database != config_.database || config.data_dir != config_.data_dir)
+        spdlog::warn("database.url and data_dir stay as they were until leadsync is restarted");
 }
 
 asio::awaitable<void> Daemon::listen() {
@@ -156,7 +164,7 @@ asio::awaitable<void> Daemon::listen() {
         try {
             co_await listener_.run([&] {
                 attempt = 1;
-                for (const auto& workspace : workspaces_) workspace->sync().wake();
+                fleet_.wake();
             });
         } catch (const pqxx::failure& error) {
             spdlog::warn("listening for local edits: {}", postgres::one_line(error));
@@ -176,8 +184,7 @@ bool Daemon::backfill(const std::vector<std::string>& names, bool drain) {
     bool finished = false;
     auto sweep_all = [&]() -> asio::awaitable<void> {
         std::vector<asio::awaitable<void>> sweeps;
-        for (const auto& workspace : workspaces_) {
-            auto* sync = &workspace->sync();
+        for (auto* sync : fleet_.syncs()) {
             if (!names.empty() && std::ranges::count(names, sync->name()) == 0) continue;
             sweeps.push_back(sync->backfill(drain, [&progress, sync](const SweepProgress& at) {
                 progress.update(sync->name(), at, sync->lead_count());

@@ -18,6 +18,8 @@ struct Guard {
     GuardLimit deletes{.leads = std::nullopt, .part = 0.05};
     GuardLimit creates{.leads = 1000, .part = std::nullopt};
     GuardLimit changes{.leads = std::nullopt, .part = 0.25};
+
+    bool operator==(const Guard&) const = default;
 };
 
 /// How many leads of `in_workspace` the limit lets through. A part never means fewer than `part_floor` leads: in a

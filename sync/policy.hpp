@@ -43,6 +43,8 @@ struct ConflictPolicy {
     [[nodiscard]] bool may_clear(Field field) const {
         return spec(field).kind != Kind::text || clearable.contains(field);
     }
+
+    bool operator==(const ConflictPolicy&) const = default;
 };
 
 /// What a local DELETE of a lead means (DESIGN §1.2, `deletes.local`): `push` deletes it on Instantly too,
@@ -56,6 +58,8 @@ enum class RemoteDeletes { mark, remove, ignore };
 struct DeletePolicy {
     RemoteDeletes remote = RemoteDeletes::mark;
     LocalDeletes local = LocalDeletes::ignore;
+
+    bool operator==(const DeletePolicy&) const = default;
 };
 
 }  // namespace leadsync::sync

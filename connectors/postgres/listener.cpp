@@ -1,5 +1,6 @@
 #include "connectors/postgres/listener.hpp"
 
+#include <algorithm>
 #include <unistd.h>
 
 #include <boost/asio/posix/stream_descriptor.hpp>
@@ -45,6 +46,22 @@ void Listener::connect() {
     session.exec("SET application_name = 'leadsync listener'; SET lock_timeout = '3s'");
     for (const auto& workspace : workspaces_) take_lock(session, workspace);
     connection_ = std::move(connection);
+}
+
+void Listener::take(const std::string& workspace) {
+    if (std::ranges::count(workspaces_, workspace) > 0) return;
+    if (connection_) {
+        pqxx::nontransaction session{*connection_};
+        take_lock(session, workspace);
+    }
+    workspaces_.push_back(workspace);
+}
+
+void Listener::release(const std::string& workspace) {
+    std::erase(workspaces_, workspace);
+    if (!connection_) return;
+    pqxx::nontransaction session{*connection_};
+    session.exec_params("SELECT pg_advisory_unlock(hashtextextended('leadsync workspace ' || $1, 0))", workspace);
 }
 
 boost::asio::awaitable<void> Listener::run(std::function<void()> wake) {

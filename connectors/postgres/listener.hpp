@@ -24,6 +24,11 @@ public:
     Listener(boost::asio::any_io_executor executor, std::string url, std::vector<std::string> workspaces);
     ~Listener();
 
+    /// One more workspace: its lock is taken now, or with the next connect(). Throws like that.
+    void take(const std::string& workspace);
+    /// One less: another process may drive it.
+    void release(const std::string& workspace);
+
     /// Connects, takes the locks, listens. Blocking and short. Throws WorkspaceTaken when another process holds one.
     void connect();
 

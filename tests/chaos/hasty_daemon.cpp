@@ -35,7 +35,8 @@ int main(int count, char** arguments) {
     try {
         const auto config = leadsync::daemon::load_config(arguments[1]);
         leadsync::daemon::set_up_logging(config.log);
-        leadsync::daemon::Daemon{config, hasty()}.run();
+        leadsync::daemon::Daemon{config, hasty()}.run(
+            [file = config.file] { return leadsync::daemon::load_config(file); });
     } catch (const std::exception& error) {
         std::cerr << error.what() << '\n';
         return 1;

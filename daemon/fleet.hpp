@@ -1,0 +1,97 @@
+#pragma once
+
+#include <list>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include <boost/asio/awaitable.hpp>
+#include <boost/asio/cancellation_signal.hpp>
+#include <boost/asio/io_context.hpp>
+
+#include "connectors/instantly/transport.hpp"
+#include "connectors/postgres/database.hpp"
+#include "connectors/postgres/listener.hpp"
+#include "connectors/postgres/store.hpp"
+#include "daemon/config.hpp"
+#include "daemon/tasks.hpp"
+#include "daemon/workspace_sync.hpp"
+
+namespace leadsync::daemon {
+
+/// Between two tries to reach a PostgreSQL that is away.
+inline constexpr sync::Backoff database_backoff{std::chrono::milliseconds{500}, std::chrono::seconds{10}};
+
+/// A workspace's connections to both sides, and the sync between them.
+class DrivenWorkspace {
+public:
+    DrivenWorkspace(const boost::asio::any_io_executor& executor, postgres::Database& database, Clock& clock,
+                    const WorkspaceConfig& config, const SyncOptions& options);
+
+    [[nodiscard]] WorkspaceSync& sync() { return sync_; }
+
+    /// This process drives the workspace from here on, alone: leases of an earlier one are void. Throws
+    /// pqxx::failure.
+    void take_over();
+    /// In order, with nothing under way any more: gives back what is left, and tells what was spent of the budget.
+    /// Throws pqxx::failure.
+    void leave();
+
+private:
+    instantly::HttpTransport transport_;
+    postgres::Store store_;
+    WorkspaceSync sync_;
+};
+
+/// The workspaces that this process drives, each with a task of its own: they come, change and go while the others go
+/// on. Lives on one thread.
+class Fleet {
+public:
+    Fleet(boost::asio::io_context& io, postgres::Database& database, postgres::Listener& listener, Clock& clock,
+          SyncOptions options);
+    ~Fleet();
+    Fleet(const Fleet&) = delete;
+    Fleet& operator=(const Fleet&) = delete;
+
+    /// One that is not running yet.
+    void add(const WorkspaceConfig& config);
+    /// All of them. Throws pqxx::failure.
+    void take_over();
+    [[nodiscard]] std::vector<WorkspaceSync*> syncs();
+
+    /// Runs all of them.
+    void start();
+    /// Throws what one of them ended by.
+    boost::asio::awaitable<void> until_one_fails();
+    /// A local edit was committed.
+    void wake();
+    /// They claim nothing more; returns once what is in hand is finished, or `grace` is over.
+    boost::asio::awaitable<void> finish(std::chrono::milliseconds grace);
+    /// Cancels what still runs; it unwinds behind this.
+    void cancel();
+    /// Gives back what is left, with nothing under way any more.
+    void leave();
+
+    /// Adds, removes and changes workspaces until they are those of a new config. One that changes finishes what it
+    /// has in hand first, and begins anew with what is durable.
+    boost::asio::awaitable<void> become(const std::vector<WorkspaceConfig>& wanted, std::chrono::milliseconds grace);
+
+private:
+    struct Driven;
+
+    void start(Driven& driven);
+    boost::asio::awaitable<void> retire(std::list<Driven>::iterator driven, std::chrono::milliseconds grace);
+    boost::asio::awaitable<void> launch(const WorkspaceConfig& config);
+    boost::asio::awaitable<void> wait_until_idle(std::vector<Driven*> driven, std::chrono::milliseconds grace);
+
+    boost::asio::io_context& io_;
+    postgres::Database& database_;
+    postgres::Listener& listener_;
+    Clock& clock_;
+    SyncOptions options_;
+    std::list<Driven> driven_;
+    std::exception_ptr failed_;
+    Signal ended_;  ///< a task did
+};
+
+}  // namespace leadsync::daemon
