@@ -1,5 +1,8 @@
 #include "daemon/pusher.hpp"
 
+#include <algorithm>
+#include <functional>
+#include <iterator>
 #include <limits>
 
 #include <fmt/format.h>
@@ -14,9 +17,11 @@ using store::HoldKind;
 using store::Transaction;
 using store::Work;
 
-constexpr int batch_size = 100;     // ids in one look-up
-constexpr std::size_t workers = 4;  // a batch that waits for a slow answer or a move leaves the others free
-constexpr auto count_keeps = 60s;   // counting a million leads for every batch would cost more than the batch
+constexpr int batch_size = 100;  // ids in one look-up
+constexpr int batches_at_once = 4;
+constexpr std::size_t workers = 16;   // of which some may be waiting for a slow answer or a move
+constexpr auto unwatched_poll = 60s;  // of the workers that whoever watches rings
+constexpr auto count_keeps = 60s;     // counting a million leads for every batch would cost more than the batch
 
 Claims of_kind(const Claims& claims, Work work) {
     Claims found;
@@ -50,8 +55,13 @@ asio::awaitable<void> Pusher::run() {
 asio::awaitable<void> Pusher::worker() {
     bool watches = false;
     while (!stopping_) {
-        if (!watched_) watched_ = watches = true;
-        const auto wait = co_await work_once(watches);
+        milliseconds wait = unwatched_poll;
+        if (in_hand_ < batches_at_once) {
+            if (!watched_) watched_ = watches = true;
+            wait = co_await work_once(watches);
+        } else if (std::exchange(watches, false)) {
+            watched_ = false;  // whoever makes room rings one that can
+        }
         if (wait > 0ms && !stopping_) co_await edited_.wait_for(context_.clock, wait);
     }
 }
@@ -112,7 +122,7 @@ asio::awaitable<milliseconds> Pusher::work_once(bool& watches, int leads) {
         found_at_ = context_.clock.now();
         if (std::exchange(watches, false)) watched_ = false;
         edited_.set();
-        co_await settle(round.claims);
+        co_await settle_in_turn(round.claims);
         co_return 0ms;
     } catch (const store::StoreError& error) {
         spdlog::warn("workspace {}: queue: {}", context_.workspace, error.what());
@@ -135,7 +145,7 @@ Pusher::Round Pusher::begin_round(bool watches, int leads) const {
 
 milliseconds Pusher::wait_after(const Round& round, bool watches) const {
     const auto& timing = context_.timing;
-    if (!watches) return timing.poll;
+    if (!watches) return unwatched_poll;
     const auto wait = round.due ? std::clamp(*round.due, 5ms, timing.poll) : timing.poll;
     return round.asleep ? wait : std::min(wait, timing.awake_poll);
 }
@@ -172,13 +182,52 @@ void Pusher::hold_avalanches(Transaction& transaction, Round& round) const {
         check(HoldKind::remove, "deleted", sync::allowed_deletes(guard.deletes, *round.leads));
 }
 
+/// A batch that takes long no longer counts as one in hand: others go on beside it.
+asio::awaitable<void> Pusher::settle_in_turn(const Claims& claims) {
+    struct Place {
+        explicit Place(Pusher& its_pusher) : pusher{its_pusher} { ++pusher.in_hand_; }
+        ~Place() { leave(); }
+        Place(const Place&) = delete;
+        Place& operator=(const Place&) = delete;
+        void leave() {
+            if (!std::exchange(held, false)) return;
+            --pusher.in_hand_;
+            pusher.edited_.set();
+        }
+        Pusher& pusher;
+        bool held = true;
+    };
+    Place place{*this};
+    Signal settled;
+    auto settling = [&]() -> asio::awaitable<void> {
+        co_await settle(claims);
+        settled.set();
+    };
+    auto leaving = [&]() -> asio::awaitable<void> {
+        co_await settled.wait_for(context_.clock, context_.timing.slow_batch);
+        place.leave();
+    };
+    std::vector<asio::awaitable<void>> tasks;
+    tasks.push_back(settling());
+    tasks.push_back(leaving());
+    co_await all(std::move(tasks));
+}
+
 asio::awaitable<void> Pusher::settle(const Claims& claims) {
     if (const auto idle = of_kind(claims, Work::nothing); !idle.empty())
         co_await context_.store.run([&](Transaction& transaction) { transaction.queue.complete(idle); });
     if (auto removals = of_kind(claims, Work::remove); !removals.empty())
         co_await remover_.remove(std::move(removals));
-    if (auto known = of_kind(claims, Work::reconcile); !known.empty())
-        co_await reconciler_.reconcile(std::move(known));
+    // What failed before may fail, or be slow, again: it is not to hold up what goes for the first time.
+    auto known = of_kind(claims, Work::reconcile);
+    const auto failed_before = [](const store::Claim& claim) { return claim.attempts > 0 || claim.resends > 0; };
+    const auto again = std::ranges::stable_partition(known, std::not_fn(failed_before));
+    Claims once_more{std::make_move_iterator(again.begin()), std::make_move_iterator(again.end())};
+    known.erase(again.begin(), again.end());
+    std::vector<asio::awaitable<void>> tasks;
+    if (!known.empty()) tasks.push_back(reconciler_.reconcile(std::move(known)));
+    if (!once_more.empty()) tasks.push_back(reconciler_.reconcile(std::move(once_more)));
+    co_await all(std::move(tasks));
     if (auto unborn = of_kind(claims, Work::create); !unborn.empty()) co_await creator_.create(std::move(unborn));
 }
 

@@ -33,6 +33,7 @@ private:
     void claim(store::Transaction& transaction, Round& round) const;
     void hold_avalanches(store::Transaction& transaction, Round& round) const;
     [[nodiscard]] std::chrono::milliseconds wait_after(const Round& round, bool watches) const;
+    boost::asio::awaitable<void> settle_in_turn(const Claims& claims);
     boost::asio::awaitable<void> settle(const Claims& claims);
     boost::asio::awaitable<void> give_back(Claims claims);
 
@@ -45,6 +46,7 @@ private:
     std::optional<std::int64_t> leads_;  ///< in the workspace, as counted at leads_counted_
     sync::SteadyTime leads_counted_{};
     sync::SteadyTime found_at_{};  ///< when a claim found something last
+    int in_hand_ = 0;              ///< batches, but for those that take long
     bool watched_ = false;         ///< one of the workers waits for the next edit; the others are rung by it
     bool asleep_ = true;           ///< writers may ring
     bool stopping_ = false;

@@ -58,6 +58,25 @@ TEST(Failures, OneLeadThatAlwaysFailsHoldsUpNoOther) {
     world.expect_agreement();
 }
 
+TEST(Failures, SlowLeadsHoldUpNoOther) {
+    SyncedWorld world{{.leads = 50, .patience = 30s}};
+    world.backfill_and_drain();
+    world.start();
+    EXPECT_TRUE(world.becomes(state, "following"));
+    const auto leads = world.campaign_leads(7);
+    for (std::size_t i = 0; i < 6; ++i) {
+        world.instantly().add_fault({{"kind", "hang"}, {"ms", 20'000}, {"method", "PATCH"}, {"path", leads[i]}});
+        const auto slow = " WHERE instantly_id = '" + leads[i] + "'";
+        world.sql("UPDATE crm.leads SET phone = '+1 slow'" + slow);
+        ASSERT_TRUE(world.becomes("SELECT sync_status FROM crm.leads" + slow, "verifying"))
+            << "each in a batch of its own, with the others still under way";
+    }
+    const auto healthy = " WHERE instantly_id = '" + leads[6] + "'";
+    world.sql("UPDATE crm.leads SET phone = '+1 healthy'" + healthy);
+    EXPECT_TRUE(world.becomes("SELECT sync_status FROM crm.leads" + healthy, "synced"));
+    EXPECT_EQ(world.value("SELECT count(*) FROM crm.leads WHERE phone = '+1 slow' AND sync_status = 'synced'"), "0");
+}
+
 TEST(Failures, AFullPlanHoldsCreatesAndNothingElse) {
     SyncedWorld world{{.leads = 50}};
     world.backfill_and_drain();
