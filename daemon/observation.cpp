@@ -160,9 +160,9 @@ private:
         if (missing.empty()) return;
         std::vector<LeadId> ids;
         for (const auto* observation : missing) ids.push_back(held_.at(observation->lead.id.text).id);
-        const auto existing = transaction_.leads.existing(ids);
+        const auto present = transaction_.leads.here_or_deleted(ids);
         for (std::size_t i = 0; i < missing.size(); ++i) {
-            if (existing.contains(ids[i].text))
+            if (present.contains(ids[i].text))
                 result_.busy.push_back(ids[i]);
             else
                 add(ids[i], *missing[i]);

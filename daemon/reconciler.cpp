@@ -192,7 +192,7 @@ asio::awaitable<void> Reconciler::settle_gone(Claims claims) {
                 queue.complete({claim});
             } else {
                 const auto known = leads.load({claim.instantly_id}, store::Lock::rows, context_.clock.wall());
-                if (known.empty() && leads.existing({claim.id}).empty()) {
+                if (known.empty() && leads.here_or_deleted({claim.id}).empty()) {
                     // Neither side has it: its row was to be brought back, and the lead is deleted there too.
                     leads.mark_gone({claim.id}, context_.deletes.remote);
                     queue.complete({claim});

@@ -31,9 +31,12 @@ std::vector<sync::KnownLead> Leads::load(const std::vector<InstantlyId>& ids, st
     return load_leads(transaction_, workspace_, ids, lock, now);
 }
 
-std::unordered_set<std::string> Leads::existing(const std::vector<LeadId>& ids) {
-    static const Statement statement{"existing", R"sql(
+std::unordered_set<std::string> Leads::here_or_deleted(const std::vector<LeadId>& ids) {
+    // In one statement: a deletion that commits between two would show in neither.
+    static const Statement statement{"here_or_deleted", R"sql(
         SELECT id FROM crm.leads WHERE workspace = $1 AND id = ANY ($2::uuid[])
+        UNION SELECT lead_id FROM sync.base
+        WHERE workspace = $1 AND lead_id = ANY ($2::uuid[]) AND deleted_at IS NOT NULL
     )sql"};
     std::unordered_set<std::string> found;
     if (ids.empty()) return found;

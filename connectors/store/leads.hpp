@@ -92,8 +92,8 @@ public:
     virtual std::vector<sync::KnownLead> load(const std::vector<sync::InstantlyId>& ids, Lock lock,
                                               sync::Instant now) = 0;
 
-    /// Which of these have a row.
-    virtual std::unordered_set<std::string> existing(const std::vector<sync::LeadId>& ids) = 0;
+    /// Which of these have a row, or had one that a user has deleted: as of now, whatever an earlier look showed.
+    virtual std::unordered_set<std::string> here_or_deleted(const std::vector<sync::LeadId>& ids) = 0;
 
     /// Rows without a lead, by the remote lead that they are: by email and by where the row says; or, where a create
     /// is noted, by email and by having been made since then, wherever it is by now; without an email by what the

@@ -43,6 +43,33 @@ TEST(PostgresStore, DoesNotWaitForAnOpenTransactionThatQueuesTheLeadItself) {
     });
 }
 
+TEST(PostgresStore, ARowThatIsDeletedBetweenTwoLooksIsNotBroughtBack) {
+    const test_support::TestDatabase database;
+    Database leadsync{database.url(), 1};
+    const sync::InstantlyId lead{edited.text};
+    leadsync.run_blocking([&](pqxx::work& transaction) {
+        Workspaces::declare(transaction, {"acme"});
+        transaction.exec("SET LOCAL leadsync.origin = 'sync'");
+        transaction.exec_params(
+            "INSERT INTO crm.leads (workspace, id, instantly_id, email) VALUES ('acme', $1, $1, 'a@b.c')",
+            edited.text);
+        transaction.exec_params(
+            "INSERT INTO sync.base (workspace, lead_id, instantly_id, content, content_hash) VALUES ('acme', $1, $1, "
+            "'{}', 1)",
+            edited.text);
+    });
+    Store store{leadsync, "acme"};
+    pqxx::connection user{database.url()};
+    pqxx::work deletion{user};
+    store.run_blocking([&](store::Transaction& transaction) {
+        EXPECT_FALSE(transaction.leads.look_up({lead}).at(lead.text).tombstone);
+        deletion.exec("DELETE FROM crm.leads");
+        EXPECT_TRUE(transaction.leads.load({lead}, store::Lock::rows, sync::Instant{}).empty()) << "locked";
+        deletion.commit();
+        EXPECT_TRUE(transaction.leads.here_or_deleted({edited}).contains(edited.text));
+    });
+}
+
 TEST(PostgresStore, TellsOfALostServerAsAStoreError) {
     Database nowhere{"postgresql://leadsync@127.0.0.1:1/crm", 1};
     Store store{nowhere, "acme"};

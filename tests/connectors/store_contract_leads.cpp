@@ -136,11 +136,15 @@ TEST_P(LeadsContract, LeavesOutRowsThatAUserHasLockedInsteadOfWaiting) {
     EXPECT_TRUE(load(1, store::Lock::none));
     EXPECT_TRUE(load(2, store::Lock::rows));
     const auto existing = store_->run([](Transaction& transaction) {
-        return transaction.leads.existing({lead_id(1), lead_id(2), lead_id(3)});
+        return transaction.leads.here_or_deleted({lead_id(1), lead_id(2), lead_id(3)});
     });
     EXPECT_EQ(existing, (std::unordered_set<std::string>{lead_id(1).text, lead_id(2).text}));
     store_->unlock();
     EXPECT_TRUE(load(1, store::Lock::rows));
+    store_->erase(lead_id(2));
+    const auto deleted =
+        store_->run([](Transaction& transaction) { return transaction.leads.here_or_deleted({lead_id(2)}); });
+    EXPECT_EQ(deleted.size(), 1U) << "nothing to bring back";
 }
 
 TEST_P(LeadsContract, TellsOfTheLastEditInTheDaemonsClock) {

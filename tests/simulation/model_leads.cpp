@@ -110,10 +110,13 @@ sync::KnownLead ModelLeads::known(const LeadId& id, const ModelBase& base, const
     return lead;
 }
 
-std::unordered_set<std::string> ModelLeads::existing(const std::vector<LeadId>& ids) {
+std::unordered_set<std::string> ModelLeads::here_or_deleted(const std::vector<LeadId>& ids) {
     std::unordered_set<std::string> found;
-    for (const auto& id : ids)
-        if (transaction_.read().rows.contains(id)) found.insert(id.text);
+    const auto& state = transaction_.read();
+    for (const auto& id : ids) {
+        const auto base = state.bases.find(id);
+        if (state.rows.contains(id) || (base != state.bases.end() && base->second.deleted_at)) found.insert(id.text);
+    }
     return found;
 }
 

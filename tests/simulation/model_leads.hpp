@@ -23,7 +23,7 @@ public:
     std::unordered_map<std::string, store::Held> look_up(const std::vector<sync::InstantlyId>& ids) override;
     std::vector<sync::KnownLead> load(const std::vector<sync::InstantlyId>& ids, store::Lock lock,
                                       Instant now) override;
-    std::unordered_set<std::string> existing(const std::vector<sync::LeadId>& ids) override;
+    std::unordered_set<std::string> here_or_deleted(const std::vector<sync::LeadId>& ids) override;
     std::unordered_map<std::string, store::LocalRow> adoptable(const std::vector<store::Identity>& leads,
                                                                store::Lock lock) override;
     std::vector<store::LocalRow> rows(const std::vector<sync::LeadId>& ids) override;
