@@ -82,12 +82,13 @@ void Fleet::start() {
 
 void Fleet::start(Driven& driven) {
     driven.runs = true;
-    asio::co_spawn(io_, driven.workspace.sync().run(),
-                   asio::bind_cancellation_slot(driven.cancel.slot(), [this, &driven](std::exception_ptr error) {
-                       driven.runs = false;
-                       if (error && !is_cancellation(error) && !failed_) failed_ = error;
-                       ended_.set();
-                   }));
+    asio::co_spawn(
+        io_, driven.workspace.sync().run(),
+        asio::bind_cancellation_slot(driven.cancel.slot(), [this, &driven](const std::exception_ptr& error) {
+            driven.runs = false;
+            if (error && !is_cancellation(error) && !failed_) failed_ = error;
+            ended_.set();
+        }));
 }
 
 asio::awaitable<void> Fleet::until_one_fails() {
