@@ -189,6 +189,7 @@ boost::asio::awaitable<void> SimulatedWorld::step() {
 boost::asio::awaitable<void> SimulatedWorld::store_delay() {
     co_await step();
     if (chance(0.3)) co_await time_.sleep_for(milliseconds{random(4)});
+    if (turmoil_ && chance(0.004)) edit_what_is_in_hand();
 }
 
 Outcome SimulatedWorld::run() {
@@ -270,7 +271,7 @@ void SimulatedWorld::someone_acts() {
     const auto draw = random(100);
     try {
         if (draw < 34)
-            local_edit();
+            local_edit(some_row(false));
         else if (draw < 46)
             local_insert();
         else if (draw < 50)
@@ -287,6 +288,21 @@ void SimulatedWorld::someone_acts() {
             remote_move();
         else
             remote_delete();
+    } catch (const std::invalid_argument& refused) {
+        tell(fmt::format("refused: {}", refused.what()));
+    }
+}
+
+/// An edit between two transactions of the engine's work on that very lead: what finishes then has not seen it.
+void SimulatedWorld::edit_what_is_in_hand() {
+    const auto& state = store_->state();
+    const auto in_hand = std::ranges::find_if(state.queue, [&](const auto& queued) {
+        return queued.second.lease_token && state.rows.contains(queued.first);
+    });
+    if (in_hand == state.queue.end()) return;
+    ++outcome_.edits;
+    try {
+        local_edit(sync::LeadId{in_hand->first});
     } catch (const std::invalid_argument& refused) {
         tell(fmt::format("refused: {}", refused.what()));
     }
@@ -315,8 +331,7 @@ void SimulatedWorld::note_there(const std::string& instantly_id, const sync::Key
     edits_.there[{instantly_id, key}] = {time_.now(), value, back};
 }
 
-void SimulatedWorld::local_edit() {
-    const auto id = some_row(false);
+void SimulatedWorld::local_edit(const std::optional<sync::LeadId>& id) {
     if (!id) return;
     const auto draw = random(10);
     sync::Key key;

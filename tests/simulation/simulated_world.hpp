@@ -51,7 +51,8 @@ private:
     void draw_faults();
     void turmoil();
     void someone_acts();
-    void local_edit();
+    void local_edit(const std::optional<sync::LeadId>& id);
+    void edit_what_is_in_hand();
     void local_insert();
     void local_delete();
     void local_merge();
