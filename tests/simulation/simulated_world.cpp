@@ -333,6 +333,7 @@ void SimulatedWorld::note_there(const std::string& instantly_id, const sync::Key
 
 void SimulatedWorld::local_edit(const std::optional<sync::LeadId>& id) {
     if (!id) return;
+    const auto before = store_->state().rows.at(*id).content;
     const auto draw = random(10);
     sync::Key key;
     sync::Value value;
@@ -373,6 +374,7 @@ void SimulatedWorld::local_edit(const std::optional<sync::LeadId>& id) {
             content[Field::list_id] = to_campaign ? std::nullopt : value;
         });
     }
+    if (store_->state().rows.at(*id).content == before) return;  // what stood there already is no edit
     note_here(*id, key, value);
     tell(fmt::format("local: {} {} = {}", id->text, key, value.value_or("(none)")));
 }
