@@ -68,8 +68,10 @@ boost::asio::awaitable<void> Listener::run(std::function<void()> wake) {
     if (!connection_) throw pqxx::broken_connection{"not connected to PostgreSQL"};
     const Receiver receiver{*connection_, wake};
     connection_->get_notifs();
-    // Asio closes the descriptor it is given; libpq keeps its own.
-    boost::asio::posix::stream_descriptor socket{executor_, ::dup(connection_->sock())};
+    // Asio closes the descriptor it is given; libpq keeps its own, unless the connection broke meanwhile.
+    const int handle = ::dup(connection_->sock());
+    if (handle < 0) throw pqxx::broken_connection{"the listening connection to PostgreSQL is gone"};
+    boost::asio::posix::stream_descriptor socket{executor_, handle};
     wake();  // what was edited before LISTEN took effect
     for (;;) {
         co_await socket.async_wait(boost::asio::posix::stream_descriptor::wait_read, boost::asio::use_awaitable);

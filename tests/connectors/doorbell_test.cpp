@@ -1,6 +1,12 @@
+#include <future>
+
+#include <boost/asio/co_spawn.hpp>
+#include <boost/asio/io_context.hpp>
+#include <boost/asio/use_future.hpp>
 #include <gtest/gtest.h>
 #include <pqxx/pqxx>
 
+#include "connectors/postgres/listener.hpp"
 #include "connectors/postgres/review.hpp"
 #include "connectors/postgres/store.hpp"
 #include "connectors/postgres/workspaces.hpp"
@@ -124,6 +130,21 @@ TEST_F(DoorbellTest, SurvivesAServerThatLostItsMemory) {
     leadsync_.run_blocking([](pqxx::work& transaction) { transaction.exec("DELETE FROM sync.doorbell"); });
     EXPECT_FALSE(fall_asleep());
     EXPECT_TRUE(fall_asleep());
+}
+
+TEST(Listener, TellsOfAConnectionThatBrokeBeforeItListens) {
+    const test_support::TestDatabase database;
+    boost::asio::io_context io;
+    Listener listener{io.get_executor(), database.url(), {}};
+    listener.connect();
+    pqxx::connection other{database.url()};
+    pqxx::nontransaction{other}.exec(
+        "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'leadsync listener' "
+        "AND datname = current_database()");
+    auto outcome = boost::asio::co_spawn(io, listener.run([] {}), boost::asio::use_future);
+    io.run_for(std::chrono::seconds{10});
+    ASSERT_EQ(outcome.wait_for(std::chrono::seconds{0}), std::future_status::ready);
+    EXPECT_THROW(outcome.get(), pqxx::broken_connection);
 }
 
 }  // namespace
