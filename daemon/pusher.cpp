@@ -167,19 +167,31 @@ void Pusher::claim(Transaction& transaction, Round& round) const {
 /// More creates, edits or deletions than the guard lets through wait for an operator, before any of them is sent.
 void Pusher::hold_avalanches(Transaction& transaction, Round& round) const {
     auto& queue = transaction.queue;
-    if (!round.leads)  // What is deleted here and waits to be deleted there is a part of what there was.
+    bool counted_now = false;
+    const auto count = [&] {
+        // What is deleted here and waits to be deleted there is a part of what there was.
         round.leads =
             transaction.leads.count() + queue.backlog(HoldKind::remove, std::numeric_limits<std::int64_t>::max());
-    const auto check = [&](HoldKind kind, const char* what, std::optional<std::int64_t> allowed) {
+        counted_now = true;
+    };
+    const auto check = [&](HoldKind kind, const char* what, const auto& allowed_of) {
+        auto allowed = allowed_of(*round.leads);
         if (!allowed || !queue.exceeds(kind, *allowed)) return;
+        if (!counted_now) {  // a first backfill may have brought many since they were counted
+            count();
+            allowed = allowed_of(*round.leads);
+            if (!queue.exceeds(kind, *allowed)) return;
+        }
         round.held.push_back(fmt::format("more than {} leads were {} at once", *allowed, what));
         queue.hold_backlog(kind, round.held.back());
     };
+    if (!round.leads) count();
     const auto& guard = context_.guard;
-    check(HoldKind::create, "created", sync::allowed(guard.creates, *round.leads));
-    check(HoldKind::change, "edited", sync::allowed(guard.changes, *round.leads));
+    check(HoldKind::create, "created", [&](std::int64_t leads) { return sync::allowed(guard.creates, leads); });
+    check(HoldKind::change, "edited", [&](std::int64_t leads) { return sync::allowed(guard.changes, leads); });
     if (context_.deletes.local == sync::LocalDeletes::push)
-        check(HoldKind::remove, "deleted", sync::allowed_deletes(guard.deletes, *round.leads));
+        check(HoldKind::remove, "deleted",
+              [&](std::int64_t leads) { return sync::allowed_deletes(guard.deletes, leads); });
 }
 
 /// A batch that takes long no longer counts as one in hand: others go on beside it.
