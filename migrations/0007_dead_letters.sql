@@ -44,8 +44,10 @@ BEGIN
     END IF;
     UPDATE sync.queue q
     SET generation = q.generation + 1, due_at = now(), attempts = 0, resends = 0, dead_at = NULL,
-        decision = CASE NEW.decision WHEN 'discard' THEN 'reject' END,
-        decided = CASE NEW.decision WHEN 'discard' THEN 'local ' || q.kind END
+        -- What the guard let through stays let through; what was rejected is wanted after all.
+        decision = CASE WHEN NEW.decision = 'discard' THEN 'reject' WHEN q.decision = 'approve' THEN 'approve' END,
+        decided = CASE WHEN NEW.decision = 'discard' THEN 'local ' || q.kind
+                       WHEN q.decision = 'approve' THEN q.decided END
     WHERE q.workspace = OLD.workspace AND q.lead_id = OLD.lead_id;
     UPDATE crm.leads l SET sync_status = 'pending', sync_error = NULL
     WHERE l.workspace = OLD.workspace AND l.id = OLD.lead_id AND l.sync_status = 'error';

@@ -76,6 +76,17 @@ TEST_F(DeadLetters, AreTriedAgainOnRequest) {
     EXPECT_EQ(listed({"queue", "show", lead_}).at(0).at("attempts").size(), 2U) << "what was tried stays readable";
 }
 
+TEST_F(DeadLetters, ARetryKeepsWhatTheGuardLetThrough) {
+    refuse_an_edit();
+    sql("UPDATE sync.queue SET decision = 'approve', decided = 'local change'");
+    EXPECT_EQ(run({"queue", "retry", lead_}).status, 0);
+    EXPECT_EQ(value("SELECT decision || ' ' || decided FROM sync.queue"), "approve local change");
+    EXPECT_EQ(run({"queue", "discard", lead_}).status, 0);
+    EXPECT_EQ(value("SELECT decision || ' ' || decided FROM sync.queue"), "reject local change");
+    EXPECT_EQ(run({"queue", "retry", lead_}).status, 0);
+    EXPECT_EQ(value("SELECT decision FROM sync.queue"), "null") << "wanted after all";
+}
+
 TEST_F(DeadLetters, ADiscardedEditGivesWayToWhatInstantlyHas) {
     refuse_an_edit();
     EXPECT_EQ(run({"queue", "discard", lead_}).status, 0);
