@@ -67,10 +67,13 @@ std::chrono::milliseconds BreakerTransport::closed_for() const {
     return std::max<std::chrono::milliseconds>(breaker_.open_for(clock_.now()), until_a_probe_may_have_ended);
 }
 
-void BreakerTransport::probe_begins() { probing_ = breaker_.state(clock_.now()) == State::half_open; }
+bool BreakerTransport::begin_probe() {
+    if (breaker_.state(clock_.now()) != State::half_open) return false;
+    return probing_ = true;
+}
 
-awaitable<void> BreakerTransport::probe_ended() {
-    if (!std::exchange(probing_, false)) co_return;
+awaitable<void> BreakerTransport::end_probe() {
+    probing_ = false;
     if (breaker_.probe_ended(clock_.now(), dice_())) co_await show_open();
 }
 

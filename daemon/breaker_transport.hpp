@@ -24,9 +24,10 @@ public:
     /// While none may: how long until it is worth asking again.
     [[nodiscard]] std::chrono::milliseconds closed_for() const;
 
-    /// What is claimed now is a probe, the only one until probe_ended(); when the breaker is closed it is none.
-    void probe_begins();
-    boost::asio::awaitable<void> probe_ended();
+    /// Whether what is claimed now is a probe, as it is while the breaker is half-open. It is the only one until its
+    /// end.
+    bool begin_probe();
+    boost::asio::awaitable<void> end_probe();
 
 private:
     struct Call;

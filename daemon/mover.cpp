@@ -38,10 +38,10 @@ std::unique_ptr<Mover::Reservation> Mover::reserve(std::vector<Sending>& sending
     return reservation;
 }
 
-asio::awaitable<void> Mover::move(std::vector<Sending>& sendings) {
+asio::awaitable<void> Mover::move(const std::vector<Sending*>& sendings) {
     std::map<sync::MoveIntent, std::vector<Sending*>> together;
-    for (auto& sending : sendings)
-        if (sending.plan.move) together[*sending.plan.move].push_back(&sending);
+    for (auto* sending : sendings)
+        if (sending->plan.move) together[*sending->plan.move].push_back(sending);
     std::vector<asio::awaitable<void>> jobs;
     for (auto& [intent, leads] : together) jobs.push_back(move_together(leads));
     co_await all(std::move(jobs));

@@ -35,7 +35,7 @@ public:
     [[nodiscard]] std::unique_ptr<Reservation> reserve(std::vector<Sending>& sendings);
 
     /// Sends the reserved moves and follows them.
-    boost::asio::awaitable<void> move(std::vector<Sending>& sendings);
+    boost::asio::awaitable<void> move(const std::vector<Sending*>& sendings);
 
 private:
     boost::asio::awaitable<void> move_together(std::vector<Sending*> leads);

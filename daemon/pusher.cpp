@@ -102,9 +102,9 @@ asio::awaitable<milliseconds> Pusher::work_once(bool& watches) {
     auto& breaker = context_.breaker;
     const auto leads = breaker.admits(batch_size);
     if (leads == 0) co_return breaker.closed_for();
-    breaker.probe_begins();
+    const bool probes = breaker.begin_probe();
     const auto wait = co_await work_once(watches, leads);
-    co_await breaker.probe_ended();
+    if (probes) co_await breaker.end_probe();
     co_return wait;
 }
 

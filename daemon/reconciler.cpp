@@ -79,7 +79,7 @@ asio::awaitable<void> Reconciler::reconcile(Claims claims) {
     co_await context_.store.run([&](Transaction& transaction) {
         transaction.queue.complete(sorted.finished);
         transaction.queue.defer(sorted.later, context_.timing.read_back);
-        for (const auto& [claim, reason] : sorted.refused) Verdicts::write_given_up(transaction, claim, reason);
+        Verdicts::write_given_up(transaction, sorted.refused);
     });
     co_await settle_gone(std::move(sorted.gone));
     co_await merge_away(std::move(sorted.to_merge));
@@ -146,7 +146,7 @@ void Reconciler::sort_merged(const Claim& claim, MergedLead&& lead, Sorted& sort
     auto& result = lead.result;
     const int sent_already = claim.resends + 1;
     if (!result.lost.empty() && sent_already >= sync::lost_writes_max) {
-        sorted.refused.emplace_back(claim, never_stored(result, sent_already));
+        sorted.refused.push_back({claim, never_stored(result, sent_already)});
         return;
     }
     Sending sending{.claim = claim, .instantly_id = lead.instantly_id};
@@ -161,7 +161,7 @@ void Reconciler::sort_merged(const Claim& claim, MergedLead&& lead, Sorted& sort
     else if (!result.awaited.empty())
         sorted.later.push_back(claim);
     else if (!sending.plan.refused.empty())
-        sorted.refused.emplace_back(claim, joined(sending.plan.refused));
+        sorted.refused.push_back({claim, joined(sending.plan.refused)});
     else if (claim.merge_into)
         (merge_may_show ? sorted.later : sorted.to_merge).push_back(claim);
     else
@@ -292,11 +292,7 @@ asio::awaitable<void> Reconciler::send(std::vector<Sending> sendings) {
     }
 
     co_await context_.store.run([&](Transaction& transaction) { note(transaction, sendings); });
-    auto call = [this](Sending& sending) { return send_lead(sending); };
-    co_await for_each_of(sendings, calls_at_once, call);
-    co_await assign(sendings);
-    co_await mover_.move(sendings);
-    co_await record(sendings);
+    co_await call(sendings);
 }
 
 /// Before the requests leave: what is awaited from now on, and what the history says of it.
@@ -321,7 +317,40 @@ void Reconciler::note(Transaction& transaction, const std::vector<Sending>& send
     transaction.leads.expect(moving, context_.timing.move_patience);
 }
 
-asio::awaitable<void> Reconciler::send_lead(Sending& sending) {
+/// The calls that each lead has to itself, then the rest. Leads whose calls take long hold up no other: those that
+/// are through by then go on, and the late ones follow.
+asio::awaitable<void> Reconciler::call(std::vector<Sending>& sendings) {
+    Signal through;
+    std::vector<Sending*> late;
+    auto call_one = [&](Sending& sending) -> asio::awaitable<void> {
+        co_await call_lead(sending);
+        sending.called = true;
+    };
+    auto calling = [&]() -> asio::awaitable<void> {
+        co_await for_each_of(sendings, calls_at_once, call_one);
+        through.set();
+    };
+    auto finishing = [&]() -> asio::awaitable<void> {
+        co_await through.wait_for(context_.clock, context_.timing.slow_batch);
+        std::vector<Sending*> in_time;
+        for (auto& sending : sendings) (sending.called ? in_time : late).push_back(&sending);
+        co_await finish(in_time);
+    };
+    std::vector<asio::awaitable<void>> tasks;
+    tasks.push_back(calling());
+    tasks.push_back(finishing());
+    co_await all(std::move(tasks));
+    co_await finish(late);
+}
+
+asio::awaitable<void> Reconciler::finish(const std::vector<Sending*>& sendings) {
+    if (sendings.empty()) co_return;
+    co_await assign(sendings);
+    co_await mover_.move(sendings);
+    co_await record(sendings);
+}
+
+asio::awaitable<void> Reconciler::call_lead(Sending& sending) {
     auto& urgent = context_.urgent;
     Sending::Values keys;
     try {
@@ -353,10 +382,10 @@ asio::awaitable<void> Reconciler::send_lead(Sending& sending) {
     }
 }
 
-asio::awaitable<void> Reconciler::assign(std::vector<Sending>& sendings) {
+asio::awaitable<void> Reconciler::assign(const std::vector<Sending*>& sendings) {
     std::map<std::string, std::vector<Sending*>> by_assignee;
-    for (auto& sending : sendings)
-        if (sending.assignee) by_assignee[*sending.assignee].push_back(&sending);
+    for (auto* sending : sendings)
+        if (sending->assignee) by_assignee[*sending->assignee].push_back(sending);
     for (auto& [assignee, leads] : by_assignee) {
         std::vector<sync::InstantlyId> ids;
         for (const auto* lead : leads) ids.push_back(lead->instantly_id);
@@ -375,7 +404,7 @@ asio::awaitable<void> Reconciler::assign(std::vector<Sending>& sendings) {
 }
 
 /// What became of the calls, in one transaction.
-asio::awaitable<void> Reconciler::record(std::vector<Sending>& sendings) {
+asio::awaitable<void> Reconciler::record(const std::vector<Sending*>& sendings) {
     const auto written_at = context_.clock.wall();
     const auto& timing = context_.timing;
     std::vector<sync::LeadId> written;
@@ -384,44 +413,42 @@ asio::awaitable<void> Reconciler::record(std::vector<Sending>& sendings) {
     Claims read_back;
     Claims waiting;
     Claims gone;
-    std::vector<std::pair<const Sending*, sync::Verdict>> failed;
-    for (const auto& sending : sendings) {
-        written.push_back(sending.claim.id);
-        if (sending.plan.move && !sending.failure) moved[sending.claim.id] = sync::expectations(*sending.plan.move);
-        if (sending.plan.interest) interest_emails.push_back(sending.plan.interest->email);
-        if (sending.gone)
-            gone.push_back(sending.claim);
-        else if (sending.failure)
-            failed.emplace_back(&sending, verdicts_.judge(sending.claim, *sending.failure));
-        else if (!sending.sent_again())
-            (sending.waits ? waiting : read_back).push_back(sending.claim);
+    std::vector<store::FailedClaim> again;
+    std::vector<Verdicts::Judged> failed;
+    std::vector<std::pair<sync::LeadId, std::vector<sync::Key>>> unsent;
+    std::vector<store::HistoryEntry> refusals;
+    for (const auto* sending : sendings) {
+        const auto& claim = sending->claim;
+        written.push_back(claim.id);
+        if (sending->plan.move && !sending->failure) moved[claim.id] = sync::expectations(*sending->plan.move);
+        if (sending->plan.interest) interest_emails.push_back(sending->plan.interest->email);
+        if (sending->gone) {
+            gone.push_back(claim);
+        } else if (sending->failure) {
+            failed.push_back(verdicts_.judge(claim, *sending->failure));
+            unsent.emplace_back(claim.id, sending->unsent);
+            refusals.push_back(
+                {claim.id, "", std::nullopt, std::nullopt, sync::Side::remote, "refused", sending->failure->message});
+        } else if (sending->sent_again()) {
+            again.push_back({claim, "not stored, sent again: " + joined(sending->lost), {}, timing.read_back});
+        } else {
+            (sending->waits ? waiting : read_back).push_back(claim);
+        }
     }
     co_await context_.store.run([&](Transaction& transaction) {
         auto& [leads, queue, progress] = transaction;
         leads.wrote(written, written_at);
         leads.expect(moved, timing.patience);
-        std::vector<store::HistoryEntry> refusals;
-        for (const auto& [sending, verdict] : failed) {
-            leads.expect_no_more(sending->claim.id, sending->unsent);
-            refusals.push_back({sending->claim.id, "", std::nullopt, std::nullopt, sync::Side::remote, "refused",
-                                sending->failure->message});
-            verdicts_.write(transaction, sending->claim, verdict, *sending->failure);
-        }
+        for (const auto& [id, keys] : unsent) leads.expect_no_more(id, keys);
         leads.add_history(refusals);
-        std::vector<store::Attempt> again;
-        for (const auto& sending : sendings) {
-            if (sending.failure || sending.gone || !sending.sent_again()) continue;
-            const auto what = "not stored, sent again: " + joined(sending.lost);
-            queue.resent(sending.claim, timing.read_back, what);
-            again.push_back({sending.claim.id, store::AttemptOutcome::sent_again, what});
-        }
-        queue.add_attempts(again);
+        verdicts_.write(transaction, failed);
+        queue.resent(again);
         queue.defer(read_back, timing.read_back);
         queue.defer(waiting, timing.busy);
         // The call is scoped, but a server that reads the scope otherwise would reach every lead of that email.
         queue.look_again(leads.with_emails(interest_emails), timing.read_back);
     });
-    for (const auto& [sending, verdict] : failed) co_await verdicts_.heed(verdict, *sending->failure);
+    for (auto& lead : failed) co_await verdicts_.heed(std::move(lead));
     co_await settle_gone(std::move(gone));
 }
 

@@ -34,7 +34,7 @@ private:
         Claims later;
         Claims gone;
         Claims to_merge;
-        std::vector<std::pair<store::Claim, std::string>> refused;
+        std::vector<store::FailedClaim> refused;
         std::vector<Sending> sendings;
     };
 
@@ -48,9 +48,11 @@ private:
     boost::asio::awaitable<void> send_while_fresh(std::vector<Sending> sendings, sync::SteadyTime looked_at);
     boost::asio::awaitable<void> send(std::vector<Sending> sendings);
     void note(store::Transaction& transaction, const std::vector<Sending>& sendings) const;
-    boost::asio::awaitable<void> send_lead(Sending& sending);
-    boost::asio::awaitable<void> assign(std::vector<Sending>& sendings);
-    boost::asio::awaitable<void> record(std::vector<Sending>& sendings);
+    boost::asio::awaitable<void> call(std::vector<Sending>& sendings);
+    boost::asio::awaitable<void> call_lead(Sending& sending);
+    boost::asio::awaitable<void> finish(const std::vector<Sending*>& sendings);
+    boost::asio::awaitable<void> assign(const std::vector<Sending*>& sendings);
+    boost::asio::awaitable<void> record(const std::vector<Sending*>& sendings);
 
     PushContext& context_;
     Verdicts& verdicts_;

@@ -33,11 +33,11 @@ asio::awaitable<void> Remover::remove(Claims claims) {
     };
     co_await for_each_of(removals, calls_at_once, call);
     std::vector<store::HistoryEntry> history;
+    std::vector<Verdicts::Judged> failed;
     store::Writes absences;  // a page that shows one of them again has it deleted again
     for (const auto& removal : removals) {
         if (removal.failure) {
-            Claims alone(1, removal.claim);
-            co_await verdicts_.fail(std::move(alone), *removal.failure);
+            failed.push_back(verdicts_.judge(removal.claim, *removal.failure));
             continue;
         }
         done.push_back(removal.claim);
@@ -51,7 +51,9 @@ asio::awaitable<void> Remover::remove(Claims claims) {
         transaction.leads.add_history(history);
         transaction.leads.bring_back(ids_of(brought_back));
         transaction.queue.defer(brought_back, context_.timing.busy);
+        verdicts_.write(transaction, failed);
     });
+    for (auto& lead : failed) co_await verdicts_.heed(std::move(lead));
 }
 
 }  // namespace leadsync::daemon

@@ -23,6 +23,7 @@ struct Sending {
     std::vector<sync::Key> lost;    ///< accepted before, but not stored: sent again now
     std::vector<sync::Key> unsent;  ///< keys of calls that were refused: nothing is to be awaited of them
     std::optional<sync::Failure> failure;
+    bool called = false;  ///< its own calls, those of the patch, interest and subsequence, are over
     bool gone = false;
     bool waits = false;  ///< for a campaign that another move holds
 

@@ -18,12 +18,18 @@ public:
     boost::asio::awaitable<void> give_up(Claims claims, std::string reason);
 
     // The same in steps, for a caller whose transaction writes more.
-    sync::Verdict judge(const store::Claim& claim, const sync::Failure& failure);
-    void write(store::Transaction& transaction, const store::Claim& claim, const sync::Verdict& verdict,
-               const sync::Failure& failure) const;
-    static void write_given_up(store::Transaction& transaction, const store::Claim& claim, const std::string& reason,
-                               const sync::Exchange& exchange = {});
-    boost::asio::awaitable<void> heed(sync::Verdict verdict, sync::Failure failure);
+
+    /// A lead's failure and what is to become of it.
+    struct Judged {
+        store::Claim claim;
+        sync::Failure failure;
+        sync::Verdict verdict;
+    };
+    Judged judge(store::Claim claim, sync::Failure failure);
+    void write(store::Transaction& transaction, const std::vector<Judged>& leads) const;
+    /// `error` of each is the reason.
+    static void write_given_up(store::Transaction& transaction, const std::vector<store::FailedClaim>& leads);
+    boost::asio::awaitable<void> heed(Judged lead);
 
     /// The plan had no room: creates are to be left alone for a while.
     [[nodiscard]] bool creates_held() const { return creates_held_until_ > context_.clock.now(); }

@@ -1,6 +1,7 @@
 #include "connectors/postgres/queue.hpp"
 
 #include <array>
+#include <unordered_set>
 
 #include "connectors/postgres/arrays.hpp"
 #include "connectors/postgres/database.hpp"
@@ -8,6 +9,7 @@
 namespace leadsync::postgres {
 
 using store::Claim;
+using store::FailedClaim;
 using store::Work;
 
 namespace {
@@ -135,48 +137,85 @@ void Queue::defer(const std::vector<Claim>& claims, std::chrono::milliseconds de
     execute(transaction_, statement, workspace_, arrays.ids, arrays.generations, arrays.tokens, delay.count());
 }
 
-void Queue::retry(const Claim& claim, std::chrono::milliseconds delay, const std::string& error) {
+void Queue::retry(const std::vector<FailedClaim>& failed) {
     static const Statement statement{"retry", R"sql(
-        UPDATE sync.queue
-        SET lease_token = NULL, lease_until = NULL, last_error = $5,
-            attempts = CASE WHEN generation = $3 THEN attempts + 1 ELSE 0 END,
-            due_at = CASE WHEN generation = $3 THEN now() + $6::int8 * interval '1 millisecond' ELSE now() END
-        WHERE workspace = $1 AND lead_id = $2::uuid AND lease_token = $4
+        UPDATE sync.queue q
+        SET lease_token = NULL, lease_until = NULL, last_error = f.error,
+            attempts = CASE WHEN q.generation = f.generation THEN q.attempts + 1 ELSE 0 END,
+            due_at = CASE WHEN q.generation = f.generation THEN now() + f.delay * interval '1 millisecond'
+                          ELSE now() END
+        FROM unnest($2::uuid[], $3::int8[], $4::int8[], $5::text[], $6::int8[])
+             AS f(lead_id, generation, token, error, delay)
+        WHERE q.workspace = $1 AND q.lead_id = f.lead_id AND q.lease_token = f.token
+        RETURNING q.lead_id
     )sql"};
-    execute(transaction_, statement, workspace_, claim.id.text, claim.generation, claim.lease_token, error,
-            delay.count());
+    if (!failed.empty()) add_attempts("retry", failed, give_back(statement, failed));
 }
 
-void Queue::resent(const Claim& claim, std::chrono::milliseconds delay, const std::string& what) {
+void Queue::resent(const std::vector<FailedClaim>& failed) {
     static const Statement statement{"resent", R"sql(
-        UPDATE sync.queue
-        SET lease_token = NULL, lease_until = NULL, last_error = $5, resends = resends + 1,
-            due_at = CASE WHEN generation = $3 THEN now() + $6::int8 * interval '1 millisecond' ELSE now() END
-        WHERE workspace = $1 AND lead_id = $2::uuid AND lease_token = $4
+        UPDATE sync.queue q
+        SET lease_token = NULL, lease_until = NULL, last_error = f.error, resends = q.resends + 1,
+            due_at = CASE WHEN q.generation = f.generation THEN now() + f.delay * interval '1 millisecond'
+                          ELSE now() END
+        FROM unnest($2::uuid[], $3::int8[], $4::int8[], $5::text[], $6::int8[])
+             AS f(lead_id, generation, token, error, delay)
+        WHERE q.workspace = $1 AND q.lead_id = f.lead_id AND q.lease_token = f.token
+        RETURNING q.lead_id
     )sql"};
-    execute(transaction_, statement, workspace_, claim.id.text, claim.generation, claim.lease_token, what,
-            delay.count());
+    if (!failed.empty()) add_attempts("sent again", failed, give_back(statement, failed));
 }
 
-bool Queue::dead_letter(const Claim& claim, const std::string& reason) {
-    static const Statement statement{"dead_letter", R"sql(
-        UPDATE sync.queue
-        SET lease_token = NULL, lease_until = NULL, last_error = $5, attempts = attempts + 1,
-            dead_at = CASE WHEN generation = $3 THEN now() END
-        WHERE workspace = $1 AND lead_id = $2::uuid AND lease_token = $4
-        RETURNING dead_at IS NOT NULL
+std::vector<sync::LeadId> Queue::dead_letter(const std::vector<FailedClaim>& failed) {
+    // One that was edited meanwhile starts anew, as it does for complete().
+    static const Statement spare{"spare_edited", R"sql(
+        UPDATE sync.queue q SET lease_token = NULL, lease_until = NULL, last_error = f.error, attempts = 0
+        FROM unnest($2::uuid[], $3::int8[], $4::int8[], $5::text[], $6::int8[])
+             AS f(lead_id, generation, token, error, delay)
+        WHERE q.workspace = $1 AND q.lead_id = f.lead_id AND q.lease_token = f.token
+          AND q.generation <> f.generation
     )sql"};
-    const auto rows =
-        execute(transaction_, statement, workspace_, claim.id.text, claim.generation, claim.lease_token, reason);
-    return !rows.empty() && rows[0][0].as<bool>();
+    static const Statement bury{"dead_letter", R"sql(
+        UPDATE sync.queue q
+        SET lease_token = NULL, lease_until = NULL, last_error = f.error, attempts = q.attempts + 1, dead_at = now()
+        FROM unnest($2::uuid[], $3::int8[], $4::int8[], $5::text[], $6::int8[])
+             AS f(lead_id, generation, token, error, delay)
+        WHERE q.workspace = $1 AND q.lead_id = f.lead_id AND q.lease_token = f.token
+          AND q.generation = f.generation
+        RETURNING q.lead_id
+    )sql"};
+    std::vector<sync::LeadId> dead;
+    if (failed.empty()) return dead;
+    const auto buried = give_back(bury, failed);
+    if (static_cast<std::size_t>(buried.size()) < failed.size()) give_back(spare, failed);
+    add_attempts("given up", failed, buried);
+    for (const auto& row : buried) dead.push_back({row[0].c_str()});
+    return dead;
 }
 
-void Queue::add_attempts(const std::vector<store::Attempt>& attempts) {
+pqxx::result Queue::give_back(const Statement& statement, const std::vector<FailedClaim>& failed) {
+    BinaryArray ids{BinaryArray::Element::uuid};
+    BinaryArray generations{BinaryArray::Element::int8};
+    BinaryArray tokens{BinaryArray::Element::int8};
+    BinaryArray errors{BinaryArray::Element::text};
+    BinaryArray delays{BinaryArray::Element::int8};
+    for (const auto& [claim, error, exchange, delay] : failed) {
+        ids.add(claim.id.text);
+        generations.add_int8(claim.generation);
+        tokens.add_int8(claim.lease_token);
+        errors.add(error);
+        delays.add_int8(delay.count());
+    }
+    return execute(transaction_, statement, workspace_, ids.finish(), generations.finish(), tokens.finish(),
+                   errors.finish(), delays.finish());
+}
+
+void Queue::add_attempts(const char* outcome, const std::vector<FailedClaim>& failed, const pqxx::result& ours) {
     static const Statement add{"add_attempts", R"sql(
         INSERT INTO crm.attempts (workspace, lead_id, outcome, error, request, sent, answer)
-        SELECT $1, u.lead_id, u.outcome, u.error, nullif(u.request, ''), nullif(u.sent, ''), nullif(u.answer, '')
-        FROM unnest($2::uuid[], $3::text[], $4::text[], $5::text[], $6::text[], $7::text[])
-             AS u(lead_id, outcome, error, request, sent, answer)
+        SELECT $1, u.lead_id, $2, u.error, nullif(u.request, ''), nullif(u.sent, ''), nullif(u.answer, '')
+        FROM unnest($3::uuid[], $4::text[], $5::text[], $6::text[], $7::text[])
+             AS u(lead_id, error, request, sent, answer)
     )sql"};
     static const Statement forget_oldest{"forget_oldest_attempts", R"sql(
         DELETE FROM crm.attempts a USING unnest($2::uuid[]) AS u(lead_id)
@@ -184,22 +223,22 @@ void Queue::add_attempts(const std::vector<store::Attempt>& attempts) {
           AND a.id <= (SELECT b.id FROM crm.attempts b WHERE b.workspace = $1 AND b.lead_id = u.lead_id
                        ORDER BY b.id DESC OFFSET $3 LIMIT 1)
     )sql"};
-    if (attempts.empty()) return;
-    constexpr std::array outcomes{"retry", "sent again", "given up"};
+    if (ours.empty()) return;
+    std::unordered_set<std::string_view> still_ours;
+    for (const auto& row : ours) still_ours.insert(row[0].c_str());
     using enum BinaryArray::Element;
     BinaryArray ids{uuid};
-    std::array<BinaryArray, 5> texts{BinaryArray{text}, BinaryArray{text}, BinaryArray{text}, BinaryArray{text},
-                                     BinaryArray{text}};
-    for (const auto& attempt : attempts) {
-        ids.add(attempt.lead.text);
-        texts[0].add(outcomes.at(static_cast<std::size_t>(attempt.outcome)));
-        texts[1].add(attempt.error);
-        texts[2].add(attempt.exchange.request);
-        texts[3].add(attempt.exchange.sent);
-        texts[4].add(attempt.exchange.answer);
+    std::array<BinaryArray, 4> texts{BinaryArray{text}, BinaryArray{text}, BinaryArray{text}, BinaryArray{text}};
+    for (const auto& lead : failed) {
+        if (!still_ours.contains(lead.claim.id.text)) continue;
+        ids.add(lead.claim.id.text);
+        texts[0].add(lead.error);
+        texts[1].add(lead.exchange.request);
+        texts[2].add(lead.exchange.sent);
+        texts[3].add(lead.exchange.answer);
     }
-    execute(transaction_, add, workspace_, ids.finish(), texts[0].finish(), texts[1].finish(), texts[2].finish(),
-            texts[3].finish(), texts[4].finish());
+    execute(transaction_, add, workspace_, outcome, ids.finish(), texts[0].finish(), texts[1].finish(),
+            texts[2].finish(), texts[3].finish());
     execute(transaction_, forget_oldest, workspace_, ids.finish(), attempts_kept);
 }
 

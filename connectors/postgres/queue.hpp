@@ -4,6 +4,7 @@
 
 #include <pqxx/pqxx>
 
+#include "connectors/postgres/database.hpp"
 #include "connectors/store/queue.hpp"
 
 namespace leadsync::postgres {
@@ -18,10 +19,9 @@ public:
     std::vector<store::Claim> claim(int limit, std::chrono::milliseconds lease, bool creates_too) override;
     void complete(const std::vector<store::Claim>& claims) override;
     void defer(const std::vector<store::Claim>& claims, std::chrono::milliseconds delay) override;
-    void retry(const store::Claim& claim, std::chrono::milliseconds delay, const std::string& error) override;
-    void resent(const store::Claim& claim, std::chrono::milliseconds delay, const std::string& what) override;
-    bool dead_letter(const store::Claim& claim, const std::string& reason) override;
-    void add_attempts(const std::vector<store::Attempt>& attempts) override;
+    void retry(const std::vector<store::FailedClaim>& failed) override;
+    void resent(const std::vector<store::FailedClaim>& failed) override;
+    std::vector<sync::LeadId> dead_letter(const std::vector<store::FailedClaim>& failed) override;
     void enqueue(const std::vector<sync::LeadId>& ids) override;
     void look_again(const std::vector<sync::LeadId>& ids, std::chrono::milliseconds delay) override;
     void forget_dead(const std::vector<sync::LeadId>& ids) override;
@@ -44,6 +44,9 @@ public:
     void merge_ended(const sync::LeadId& source, bool merged) override;
 
 private:
+    pqxx::result give_back(const Statement& statement, const std::vector<store::FailedClaim>& failed);
+    void add_attempts(const char* outcome, const std::vector<store::FailedClaim>& failed, const pqxx::result& ours);
+
     pqxx::work& transaction_;
     const std::string& workspace_;
 };

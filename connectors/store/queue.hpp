@@ -50,15 +50,12 @@ struct Claim {
     std::optional<std::chrono::milliseconds> merge_sent_ago;
 };
 
-/// What became of an attempt that failed.
-enum class AttemptOutcome { retry, sent_again, given_up };
-
-/// One line of `crm.attempts`.
-struct Attempt {
-    sync::LeadId lead;
-    AttemptOutcome outcome = AttemptOutcome::retry;
+/// A lead whose attempt failed: why, what went over the line, and when it is due again.
+struct FailedClaim {
+    Claim claim;
     std::string error;
     sync::Exchange exchange{};
+    std::chrono::milliseconds delay{0};
 };
 
 /// The durable retry queue of one workspace: one row for each lead that needs reconciling, never a payload (DESIGN
@@ -74,16 +71,17 @@ public:
     virtual void complete(const std::vector<Claim>& claims) = 0;
     /// Gives leads back, due after `delay`; at once when edited meanwhile. Not an attempt.
     virtual void defer(const std::vector<Claim>& claims, std::chrono::milliseconds delay) = 0;
-    /// Gives a lead back after a failed attempt, due after `delay`.
-    virtual void retry(const Claim& claim, std::chrono::milliseconds delay, const std::string& error) = 0;
-    /// Gives a lead back whose writes had not been stored and were sent once more, due after `delay`.
-    virtual void resent(const Claim& claim, std::chrono::milliseconds delay, const std::string& what) = 0;
-    /// Gives up on a lead until its next edit. False: an edit made meanwhile keeps it alive.
-    virtual bool dead_letter(const Claim& claim, const std::string& reason) = 0;
 
-    /// Keeps what failed, for whoever asks why; of each lead the latest `attempts_kept`.
-    virtual void add_attempts(const std::vector<Attempt>& attempts) = 0;
+    // What failed is kept in `crm.attempts`, of each lead the latest few. A claim that is no longer ours changes and
+    // leaves nothing.
+
     static constexpr int attempts_kept = 20;
+    /// Gives leads back after a failed attempt, due after their delay; at once when edited meanwhile.
+    virtual void retry(const std::vector<FailedClaim>& failed) = 0;
+    /// Gives leads back whose writes had not been stored and were sent once more, likewise.
+    virtual void resent(const std::vector<FailedClaim>& failed) = 0;
+    /// Gives up on leads until their next edit, and tells on which: an edit made meanwhile keeps a lead alive.
+    virtual std::vector<sync::LeadId> dead_letter(const std::vector<FailedClaim>& failed) = 0;
 
     /// Queues leads, or raises the generation of those queued already: whoever is at work on one has not seen what
     /// the caller found. Leads given up on stay so.

@@ -55,6 +55,13 @@ public:
                                      [](const auto& lead) { return !lead.second.dead_at && !lead.second.held_at; });
     }
 
+    std::vector<std::string> attempts(const sync::LeadId& id) override {
+        const auto& kept = model_.state().attempts;
+        const auto found = kept.find(id);
+        return found == kept.end() ? std::vector<std::string>{}
+                                   : std::vector<std::string>{found->second.begin(), found->second.end()};
+    }
+
     std::vector<HeldLine> held() override {
         std::vector<HeldLine> lines;
         for (const auto& [id, held] : model_.state().held)

@@ -143,6 +143,14 @@ public:
             .as<std::int64_t>();
     }
 
+    std::vector<std::string> attempts(const sync::LeadId& id) override {
+        std::vector<std::string> errors;
+        for (const auto& row :
+             as_user("SELECT error FROM crm.attempts WHERE lead_id = '" + id.text + "' ORDER BY id"))
+            errors.emplace_back(row[0].c_str());
+        return errors;
+    }
+
     std::vector<HeldLine> held() override {
         std::vector<HeldLine> lines;
         for (const auto& row :

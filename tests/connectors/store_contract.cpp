@@ -243,11 +243,11 @@ TEST_P(StoreContract, EditsRevive) {
     synced({1});
     edit(1, "Ada");
     store_->run([claimed = claim_one()](Transaction& transaction) {
-        transaction.queue.retry(claimed, std::chrono::minutes{0}, "refused");
+        transaction.queue.retry({{claimed, "refused"}});
     });
     const auto again = claim_one();
     EXPECT_EQ(again.attempts, 1);
-    store_->run([&](Transaction& transaction) { transaction.queue.dead_letter(again, "refused"); });
+    store_->run([&](Transaction& transaction) { transaction.queue.dead_letter({{again, "refused"}}); });
     EXPECT_EQ(pending(), 0);
     edit(1, "Grace");
     const auto revived = claim_one();

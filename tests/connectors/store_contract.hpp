@@ -100,6 +100,7 @@ public:
     virtual std::vector<store::HistoryEntry> history() = 0;
     virtual WorkspaceLine workspace() = 0;
     virtual std::int64_t pending() = 0;  ///< queued, and neither given up on nor held
+    virtual std::vector<std::string> attempts(const sync::LeadId& id) = 0;  ///< errors of the kept ones, oldest first
     virtual std::vector<store::CatalogRow> catalog(store::Catalog catalog) = 0;  ///< in order of id
 
 protected:

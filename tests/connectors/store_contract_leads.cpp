@@ -322,8 +322,9 @@ TEST_P(LeadsContract, CarriesAResolutionToTheNextLook) {
 TEST_P(LeadsContract, RevivesALeadWhoseConflictIsResolved) {
     synced({1});
     edit(1, "Ada");
-    store_->run(
-        [claimed = claim_one()](Transaction& transaction) { transaction.queue.dead_letter(claimed, "refused"); });
+    store_->run([claimed = claim_one()](Transaction& transaction) {
+        transaction.queue.dead_letter({{claimed, "refused"}});
+    });
     add_conflict({"phone", "0", "1", "2", sync::Rule::manual, {}});
     store_->resolve(store_->conflicts().front().id, sync::Side::local);
     const auto claimed = claim_one();

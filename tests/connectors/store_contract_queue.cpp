@@ -20,13 +20,20 @@ protected:
         store_->run([&](Transaction& transaction) { transaction.queue.defer({claim}, delay); });
     }
     void retry(const Claim& claim, std::chrono::milliseconds delay) {
-        store_->run([&](Transaction& transaction) { transaction.queue.retry(claim, delay, "refused"); });
+        store_->run([&](Transaction& transaction) { transaction.queue.retry({failed(claim, delay)}); });
     }
     void resent(const Claim& claim, std::chrono::milliseconds delay) {
-        store_->run([&](Transaction& transaction) { transaction.queue.resent(claim, delay, "not stored"); });
+        store_->run([&](Transaction& transaction) { transaction.queue.resent({failed(claim, delay)}); });
     }
     bool dead_letter(const Claim& claim) {
-        return store_->run([&](Transaction& transaction) { return transaction.queue.dead_letter(claim, "refused"); });
+        const auto dead = store_->run(
+            [&](Transaction& transaction) { return transaction.queue.dead_letter({failed(claim, 0ms)}); });
+        return dead == std::vector{claim.id};
+    }
+
+private:
+    static store::FailedClaim failed(const Claim& claim, std::chrono::milliseconds delay) {
+        return {.claim = claim, .error = "refused", .exchange = {}, .delay = delay};
     }
 };
 
@@ -76,6 +83,7 @@ TEST_P(QueueContract, GivesWhoeverLostTheLeaseNoSay) {
     const auto again = claim_one();
     EXPECT_EQ(again.attempts, 0);
     EXPECT_EQ(again.resends, 0);
+    EXPECT_TRUE(store_->attempts(lead_id(1)).empty());
 }
 
 TEST_P(QueueContract, LetsALeaseThatEndedAndWasNotTakenOverStillCount) {
@@ -162,7 +170,45 @@ TEST_P(QueueContract, DoesNotGiveUpOnALeadThatWasEditedMeanwhile) {
     const auto claimed = claim_one();
     edit(1, "Grace");
     EXPECT_FALSE(dead_letter(claimed));
-    EXPECT_EQ(claim_one().generation, 2);
+    const auto again = claim_one();
+    EXPECT_EQ(again.generation, 2);
+    EXPECT_EQ(again.attempts, 0);
+}
+
+TEST_P(QueueContract, JudgesEachLeadOfABatchByItself) {
+    synced({1, 2, 3, 4});
+    for (const int number : {1, 2, 3, 4}) edit(number, "Ada");
+    const auto claims = claim();
+    edit(2, "Grace");
+    auto lost = claims.at(2);
+    lost.lease_token = 0;
+    const std::vector<store::FailedClaim> failed{{claims.at(0), "no such list", {}, 0ms},
+                                                 {claims.at(1), "no such campaign", {}, 1h},
+                                                 {lost, "no such lead", {}, 0ms},
+                                                 {claims.at(3), "it is \"quoted\", {braced} and \\ 'odd'", {}, 1h}};
+    const auto dead = store_->run([&](Transaction& transaction) {
+        transaction.queue.retry({failed.at(3)});
+        return transaction.queue.dead_letter({failed.begin(), failed.begin() + 3});
+    });
+    EXPECT_EQ(dead, std::vector{lead_id(1)});
+    EXPECT_EQ(ids_of(claim()), std::vector{lead_id(2)}) << "3 is leased still, and 4 due in an hour";
+    EXPECT_EQ(store_->attempts(lead_id(1)), std::vector{failed.at(0).error});
+    EXPECT_EQ(store_->attempts(lead_id(4)), std::vector{failed.at(3).error});
+    EXPECT_TRUE(store_->attempts(lead_id(3)).empty());
+}
+
+TEST_P(QueueContract, KeepsTheLatestAttempts) {
+    synced({1});
+    edit(1, "Ada");
+    std::vector<std::string> errors;
+    for (int i = 0; i < store::Queue::attempts_kept + 3; ++i) {
+        errors.push_back("attempt " + std::to_string(i));
+        const auto claimed = claim_one();
+        EXPECT_EQ(claimed.attempts, i);
+        store_->run([&](Transaction& transaction) { transaction.queue.retry({{claimed, errors.back(), {}, 0ms}}); });
+    }
+    errors.erase(errors.begin(), errors.begin() + 3);
+    EXPECT_EQ(store_->attempts(lead_id(1)), errors);
 }
 
 TEST_P(QueueContract, ForgetsTheDeadOnly) {

@@ -129,6 +129,19 @@ TEST_F(DeadLetters, ADiscardedCreateStaysARowAndADiscardedDeletionBringsItBack) 
               std::string::npos);
 }
 
+TEST_F(DeadLetters, AnEditThatIsOnItsWayIsNotDiscarded) {
+    refuse_an_edit();
+    sql("UPDATE sync.queue SET dead_at = NULL, lease_token = 7, lease_until = now() + interval '1 minute'");
+    const auto refused = run({"queue", "discard", lead_});
+    EXPECT_EQ(refused.status, 1);
+    EXPECT_NE(refused.errors.find("is being sent right now"), std::string::npos) << refused.errors;
+    EXPECT_EQ(value("SELECT decision IS NULL FROM sync.queue"), "t");
+    EXPECT_EQ(run({"queue", "retry", lead_}).status, 0);
+    sql("UPDATE sync.queue SET lease_until = now()");
+    EXPECT_EQ(run({"queue", "discard", lead_}).status, 0) << "whoever had it in hand is gone";
+    EXPECT_EQ(value("SELECT decision FROM crm.queue"), "null") << "there is nothing to read of it";
+}
+
 TEST_F(DeadLetters, MistakesAreToldAndChangeNothing) {
     refuse_an_edit();
     EXPECT_EQ(run({"queue", "retry"}).status, 2);

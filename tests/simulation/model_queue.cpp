@@ -7,6 +7,7 @@ namespace leadsync::simulation {
 namespace {
 
 using store::Claim;
+using store::FailedClaim;
 using store::HoldKind;
 using store::Work;
 using sync::LeadId;
@@ -104,43 +105,50 @@ void ModelQueue::defer(const std::vector<Claim>& claims, std::chrono::millisecon
     }
 }
 
-void ModelQueue::retry(const Claim& claim, std::chrono::milliseconds delay, const std::string& error) {
-    const auto [lead, unchanged] = release(claim);
-    if (!lead) return;
-    lead->last_error = error;
-    lead->attempts = unchanged ? lead->attempts + 1 : 0;
-    lead->due_at = unchanged ? transaction_.now() + delay : transaction_.now();
+void ModelQueue::retry(const std::vector<FailedClaim>& failed) {
+    for (const auto& [claim, error, exchange, delay] : failed) {
+        const auto [lead, unchanged] = release(claim);
+        if (!lead) continue;
+        lead->last_error = error;
+        lead->attempts = unchanged ? lead->attempts + 1 : 0;
+        lead->due_at = unchanged ? transaction_.now() + delay : transaction_.now();
+        add_attempt(claim.id, error);
+    }
 }
 
-void ModelQueue::resent(const Claim& claim, std::chrono::milliseconds delay, const std::string& what) {
-    const auto [lead, unchanged] = release(claim);
-    if (!lead) return;
-    lead->last_error = what;
-    ++lead->resends;
-    lead->due_at = unchanged ? transaction_.now() + delay : transaction_.now();
+void ModelQueue::resent(const std::vector<FailedClaim>& failed) {
+    for (const auto& [claim, what, exchange, delay] : failed) {
+        const auto [lead, unchanged] = release(claim);
+        if (!lead) continue;
+        lead->last_error = what;
+        ++lead->resends;
+        lead->due_at = unchanged ? transaction_.now() + delay : transaction_.now();
+        add_attempt(claim.id, what);
+    }
 }
 
-bool ModelQueue::dead_letter(const Claim& claim, const std::string& reason) {
-    const auto [lead, unchanged] = release(claim);
-    if (!lead) return false;
-    lead->last_error = reason;
-    ++lead->attempts;
-    lead->dead_at.reset();
-    if (unchanged) lead->dead_at = transaction_.now();
-    return unchanged;
+std::vector<LeadId> ModelQueue::dead_letter(const std::vector<FailedClaim>& failed) {
+    std::vector<LeadId> dead;
+    for (const auto& [claim, reason, exchange, delay] : failed) {
+        const auto [lead, unchanged] = release(claim);
+        if (!lead) continue;
+        lead->last_error = reason;
+        lead->attempts = unchanged ? lead->attempts + 1 : 0;
+        if (!unchanged) continue;
+        lead->dead_at = transaction_.now();
+        add_attempt(claim.id, reason);
+        dead.push_back(claim.id);
+    }
+    return dead;
+}
+
+void ModelQueue::add_attempt(const LeadId& id, const std::string& error) {
+    auto& kept = transaction_.write().attempts[id];
+    kept.push_back(error);
+    if (kept.size() > static_cast<std::size_t>(attempts_kept)) kept.pop_front();
 }
 
 // --- queueing ------------------------------------------------------------------------------------------------------
-
-void ModelQueue::add_attempts(const std::vector<store::Attempt>& attempts) {
-    if (attempts.empty()) return;
-    auto& kept = transaction_.write().attempts;
-    for (const auto& attempt : attempts) {
-        auto& of_lead = kept[attempt.lead];
-        of_lead.push_back(attempt.error);
-        if (of_lead.size() > static_cast<std::size_t>(attempts_kept)) of_lead.pop_front();
-    }
-}
 
 void ModelQueue::enqueue(const std::vector<LeadId>& ids) {
     for (const auto& id : ids) {

@@ -13,10 +13,9 @@ public:
     std::vector<store::Claim> claim(int limit, std::chrono::milliseconds lease, bool creates_too) override;
     void complete(const std::vector<store::Claim>& claims) override;
     void defer(const std::vector<store::Claim>& claims, std::chrono::milliseconds delay) override;
-    void retry(const store::Claim& claim, std::chrono::milliseconds delay, const std::string& error) override;
-    void resent(const store::Claim& claim, std::chrono::milliseconds delay, const std::string& what) override;
-    bool dead_letter(const store::Claim& claim, const std::string& reason) override;
-    void add_attempts(const std::vector<store::Attempt>& attempts) override;
+    void retry(const std::vector<store::FailedClaim>& failed) override;
+    void resent(const std::vector<store::FailedClaim>& failed) override;
+    std::vector<sync::LeadId> dead_letter(const std::vector<store::FailedClaim>& failed) override;
     void enqueue(const std::vector<sync::LeadId>& ids) override;
     void look_again(const std::vector<sync::LeadId>& ids, std::chrono::milliseconds delay) override;
     void forget_dead(const std::vector<sync::LeadId>& ids) override;
@@ -44,6 +43,7 @@ private:
         bool unchanged = false;
     };
     Released release(const store::Claim& claim);
+    void add_attempt(const sync::LeadId& id, const std::string& error);
     [[nodiscard]] std::vector<sync::LeadId> undecided(store::HoldKind kind) const;
     bool note_held(store::HoldKind kind, const sync::LeadId& id, const std::string& why);
     void show_held(const sync::LeadId& id, const std::string& why);
