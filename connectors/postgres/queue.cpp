@@ -48,16 +48,16 @@ store::Approval approval_named(std::string_view name) {
 std::vector<Claim> Queue::claim(int limit, std::chrono::milliseconds lease, bool creates_too) {
     static const Statement statement{"claim", R"sql(
         WITH due AS (
-            SELECT waiting.lead_id FROM (
+            SELECT waiting.place FROM (
                 SELECT * FROM (
-                    SELECT q.lead_id, q.due_at FROM sync.queue q
+                    SELECT q.ctid AS place, q.due_at FROM sync.queue q
                     WHERE q.workspace = $1 AND q.dead_at IS NULL AND q.held_at IS NULL AND q.kind <> 'create'
                       AND q.due_at <= now() AND (q.lease_until IS NULL OR q.lease_until <= now())
                     ORDER BY q.due_at LIMIT $2 FOR UPDATE SKIP LOCKED
                 ) known
                 UNION ALL
                 SELECT * FROM (
-                    SELECT q.lead_id, q.due_at FROM sync.queue q
+                    SELECT q.ctid AS place, q.due_at FROM sync.queue q
                     WHERE $4 AND q.workspace = $1 AND q.dead_at IS NULL AND q.held_at IS NULL AND q.kind = 'create'
                       AND q.due_at <= now() AND (q.lease_until IS NULL OR q.lease_until <= now())
                     ORDER BY q.due_at LIMIT $2 FOR UPDATE SKIP LOCKED
@@ -67,7 +67,7 @@ std::vector<Claim> Queue::claim(int limit, std::chrono::milliseconds lease, bool
         ), leased AS (
             UPDATE sync.queue q
             SET lease_token = nextval('sync.lease_tokens'), lease_until = now() + $3::int8 * interval '1 millisecond'
-            FROM due WHERE q.workspace = $1 AND q.lead_id = due.lead_id
+            FROM due WHERE q.ctid = due.place
             RETURNING q.*
         )
         SELECT leased.lead_id, leased.generation, leased.lease_token, leased.attempts, leased.resends,

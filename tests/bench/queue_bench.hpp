@@ -31,8 +31,8 @@ void print(const nlohmann::ordered_json& result);
 void run_sql(const std::string& url, const std::string& statements);
 /// `leads` more leads that both sides agree on.
 void add_leads(const Options& options, std::int64_t leads);
-/// Queues every lead that is not queued, in random order, each due a moment after the one before.
-void queue_leads(const Options& options);
+/// Queues so many leads in random order, each due a moment after the one before.
+void queue_leads(const Options& options, std::int64_t leads);
 /// Queues every lead that is not queued as finished with: given up on, held, or due in a year, a third each.
 void keep_leads(const Options& options);
 /// What the server would do sooner or later, so that it does not do it while something is measured.

@@ -49,13 +49,13 @@ void measure_growth(const Options& options) {
     auto patient = options;
     patient.seconds = std::chrono::duration<double>{std::chrono::hours{1}}.count();
     run_sql(options.url, "TRUNCATE sync.queue");
-    queue_leads(options);
+    queue_leads(options, options.leads);
     settle(options);
     run_sql(options.url, "SELECT pg_stat_reset_single_table_counters('sync.queue'::regclass)");
     const auto before = size_of_queue(options.url);
     Rate all;
     while (all.transitions < options.transitions) {
-        queue_leads(options);
+        queue_leads(options, options.leads);
         const auto rate = drain_queue(patient, threads, options.transitions - all.transitions);
         all.transitions += rate.transitions;
         all.seconds += rate.seconds;
@@ -69,7 +69,7 @@ void measure_growth(const Options& options) {
 
 void show_claim_plan(const Options& options) {
     run_sql(options.url, "TRUNCATE sync.queue");
-    queue_leads(options);
+    queue_leads(options, options.leads);
     settle(options);
     std::string plan;
     postgres::Database database{options.url, 1};

@@ -48,13 +48,14 @@ void add_leads(const Options& options, std::int64_t leads) {
     run_sql(options.url, "VACUUM ANALYZE sync.base");
 }
 
-void queue_leads(const Options& options) {
-    run_sql(options.url, R"sql(
+void queue_leads(const Options& options, std::int64_t leads) {
+    run_sql(options.url, fmt::format(R"sql(
         INSERT INTO sync.queue (workspace, lead_id, due_at)
         SELECT 'bench', lead_id, clock_timestamp()
-        FROM (SELECT b.lead_id FROM sync.base b WHERE b.workspace = 'bench' ORDER BY random()) AS shuffled
+        FROM (SELECT b.lead_id FROM sync.base b WHERE b.workspace = 'bench' ORDER BY random() LIMIT {}) AS shuffled
         ON CONFLICT (workspace, lead_id) DO NOTHING
-    )sql");
+    )sql",
+                                     leads));
 }
 
 void keep_leads(const Options& options) {

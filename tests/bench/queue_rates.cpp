@@ -103,7 +103,7 @@ Rate drain_queue(const Options& options, int threads, std::int64_t transitions) 
 void measure_queue(const Options& options) {
     for (const int threads : thread_counts(options)) {
         run_sql(options.url, "TRUNCATE sync.queue");
-        queue_leads(options);
+        queue_leads(options, options.leads);
         settle(options);
         print_rate("queue", threads, drain_queue(options, threads, options.leads));
     }
@@ -131,12 +131,13 @@ void measure_bare_loop(const Options& options) {
 void measure_kept(const Options& options) {
     const int threads = std::max(options.threads, 1);
     run_sql(options.url, "TRUNCATE sync.queue");
-    queue_leads(options);
+    add_leads(options, options.kept);  // both times: what is kept is what differs, not what is synced
+    queue_leads(options, options.leads);
     settle(options);
     print_rate("without_kept", threads, drain_queue(options, threads, options.leads));
 
-    queue_leads(options);
-    add_leads(options, options.kept);
+    run_sql(options.url, "TRUNCATE sync.queue");
+    queue_leads(options, options.leads);
     keep_leads(options);
     settle(options);
     print_rate("with_kept", threads, drain_queue(options, threads, options.leads));
