@@ -20,7 +20,7 @@ using store::Work;
 constexpr int batch_size = 100;  // ids in one look-up
 constexpr int batches_at_once = 4;
 constexpr std::size_t workers = 16;   // of which some may be waiting for a slow answer or a move
-constexpr auto unwatched_poll = 60s;  // of the workers that whoever watches rings
+constexpr auto unwatched_poll = 60s;  // of the workers that whoever watches, or makes room, rings
 constexpr auto count_keeps = 60s;     // counting a million leads for every batch would cost more than the batch
 
 Claims of_kind(const Claims& claims, Work work) {
@@ -41,7 +41,8 @@ Pusher::Pusher(PushContext context, Signal& edited)
 
 void Pusher::stop() {
     stopping_ = true;
-    for (std::size_t i = 0; i < workers; ++i) edited_.set();
+    edited_.set();
+    for (std::size_t i = 0; i < workers; ++i) turn_.set();
 }
 
 asio::awaitable<void> Pusher::run() {
@@ -50,18 +51,17 @@ asio::awaitable<void> Pusher::run() {
     co_await all(std::move(tasks));
 }
 
-/// One of the workers that have nothing to do watches: it looks often as long as work keeps coming, and asks to be
-/// rung once it does not. When it finds something, the next one takes over.
+/// One of the workers that have nothing to do watches, and hears what rings: it looks often as long as work keeps
+/// coming, and asks to be rung once it does not. When it finds something, the next one takes over.
 asio::awaitable<void> Pusher::worker() {
     bool watches = false;
     while (!stopping_) {
-        milliseconds wait = unwatched_poll;
-        if (in_hand_ < batches_at_once) {
-            if (!watched_) watched_ = watches = true;
-            wait = co_await work_once(watches);
-        } else if (std::exchange(watches, false)) {
-            watched_ = false;  // whoever makes room rings one that can
+        if (!watches && (watched_ || in_hand_ >= batches_at_once)) {
+            co_await turn_.wait_for(context_.clock, unwatched_poll);
+            continue;
         }
+        watched_ = watches = true;
+        const auto wait = co_await work_once(watches);
         if (wait > 0ms && !stopping_) co_await edited_.wait_for(context_.clock, wait);
     }
 }
@@ -118,10 +118,10 @@ asio::awaitable<milliseconds> Pusher::work_once(bool& watches, int leads) {
         if (leads_ != round.leads) leads_counted_ = context_.clock.now();
         leads_ = round.leads;
         asleep_ = round.claims.empty() ? asleep_ || round.asks_for_ring : false;
-        if (round.claims.empty()) co_return wait_after(round, watches);
+        if (round.claims.empty()) co_return wait_after(round);
         found_at_ = context_.clock.now();
         if (std::exchange(watches, false)) watched_ = false;
-        edited_.set();
+        turn_.set();
         co_await settle_in_turn(round.claims);
         co_return 0ms;
     } catch (const store::StoreError& error) {
@@ -143,9 +143,8 @@ Pusher::Round Pusher::begin_round(bool watches, int leads) const {
     return round;
 }
 
-milliseconds Pusher::wait_after(const Round& round, bool watches) const {
+milliseconds Pusher::wait_after(const Round& round) const {
     const auto& timing = context_.timing;
-    if (!watches) return unwatched_poll;
     const auto wait = round.due ? std::clamp(*round.due, 5ms, timing.poll) : timing.poll;
     return round.asleep ? wait : std::min(wait, timing.awake_poll);
 }
@@ -204,7 +203,7 @@ asio::awaitable<void> Pusher::settle_in_turn(const Claims& claims) {
         void leave() {
             if (!std::exchange(held, false)) return;
             --pusher.in_hand_;
-            pusher.edited_.set();
+            pusher.turn_.set();
         }
         Pusher& pusher;
         bool held = true;

@@ -32,13 +32,14 @@ private:
     [[nodiscard]] Round begin_round(bool watches, int leads) const;
     void claim(store::Transaction& transaction, Round& round) const;
     void hold_avalanches(store::Transaction& transaction, Round& round) const;
-    [[nodiscard]] std::chrono::milliseconds wait_after(const Round& round, bool watches) const;
+    [[nodiscard]] std::chrono::milliseconds wait_after(const Round& round) const;
     boost::asio::awaitable<void> settle_in_turn(const Claims& claims);
     boost::asio::awaitable<void> settle(const Claims& claims);
     boost::asio::awaitable<void> give_back(Claims claims);
 
     PushContext context_;
-    Signal& edited_;
+    Signal& edited_;  ///< rings whoever watches
+    Signal turn_;     ///< rings a worker that may watch now
     Verdicts verdicts_;
     Reconciler reconciler_;
     Creator creator_;
@@ -47,7 +48,7 @@ private:
     sync::SteadyTime leads_counted_{};
     sync::SteadyTime found_at_{};  ///< when a claim found something last
     int in_hand_ = 0;              ///< batches, but for those that take long
-    bool watched_ = false;         ///< one of the workers waits for the next edit; the others are rung by it
+    bool watched_ = false;         ///< one of the workers waits for the next edit
     bool asleep_ = true;           ///< writers may ring
     bool stopping_ = false;
 };

@@ -12,7 +12,6 @@ using namespace std::chrono_literals;
 
 leadsync::daemon::SyncOptions hasty() {
     leadsync::daemon::PusherTiming timing;
-    timing.poll = 500ms;
     timing.lease = 10s;
     timing.read_back = 100ms;
     timing.patience = 3s;

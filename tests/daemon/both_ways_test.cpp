@@ -299,6 +299,17 @@ TEST_F(BothWays, EditsMadeWhileOneIsOnItsWayAllArrive) {
     EXPECT_LT(world().requests("PATCH", leads_[0]), 10U) << "edits coalesce";
 }
 
+TEST_F(BothWays, WhatFollowsTheEditThatWokeItIsSeenWithoutAnotherRing) {
+    begin();
+    ASSERT_TRUE(world().becomes("SELECT asleep FROM sync.doorbell", "t"));
+    world().sql("SELECT pg_sleep(0.2)");  // until it has seen that nobody writes
+    for (std::size_t lead = 0; lead < 3; ++lead) {
+        world().sql("UPDATE crm.leads SET phone = '+1 awake'" + where(lead));
+        EXPECT_TRUE(eventually([&] { return remote(lead).value("phone", "") == "+1 awake"; }, 20s)) << lead;
+    }
+    expect_in_step();
+}
+
 TEST_F(BothWays, LocalEditsMadeWhileLeadsyncWasAwayArriveLater) {
     begin();
     world().stop();

@@ -40,7 +40,7 @@ WorkspaceConfig workspace_config(const WorldSettings& settings, const std::strin
 /// `patience`: of a one-shot run; what runs beside a test waits for as long as it takes, as the daemon does.
 SyncOptions options(const WorldSettings& settings, std::optional<std::chrono::seconds> patience) {
     PusherTiming timing;
-    timing.poll = 200ms;
+    timing.poll = 1h;  // what falls due, and what rings, has to do
     timing.read_back = 50ms;
     timing.patience = settings.patience;
     timing.move_patience = settings.patience;
