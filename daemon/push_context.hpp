@@ -22,7 +22,7 @@ namespace leadsync::daemon {
 struct PusherTiming {
     std::chrono::milliseconds poll{5'000};        ///< looks at the queue this often although nobody rang
     std::chrono::milliseconds awake{250};         ///< from the last find until it asks to be rung
-    std::chrono::milliseconds awake_poll{20};     ///< looks this often until then
+    std::chrono::milliseconds awake_poll{10};     ///< looks this often until then
     std::chrono::milliseconds slow_batch{3'000};  ///< what takes longer holds up nothing else
     std::chrono::milliseconds lease{300'000};     ///< a batch is ours this long
     std::chrono::milliseconds look_keeps{2'000};  ///< so long after a look its leads may be written to

@@ -145,20 +145,20 @@ Pusher::Round Pusher::begin_round(bool watches, int leads) const {
 
 milliseconds Pusher::wait_after(const Round& round) const {
     const auto& timing = context_.timing;
-    const auto wait = round.due ? std::clamp(*round.due, 5ms, timing.poll) : timing.poll;
+    const auto wait = round.due ? std::clamp(*round.due, timing.awake_poll, timing.poll) : timing.poll;
     return round.asleep ? wait : std::min(wait, timing.awake_poll);
 }
 
 void Pusher::claim(Transaction& transaction, Round& round) const {
     auto& queue = transaction.queue;
     const bool creates_too = round.creates_too && transaction.progress.is_backfilled();
-    hold_avalanches(transaction, round);
-    round.claims = queue.claim(round.leads_max, context_.timing.lease, creates_too);
-    if (!round.claims.empty()) {
-        if (round.was_asleep) queue.wake();
+    round.due = queue.next_due(creates_too);  // mostly all that has to be asked
+    if (round.due && *round.due <= 0ms) {
+        hold_avalanches(transaction, round);
+        round.claims = queue.claim(round.leads_max, context_.timing.lease, creates_too);
+        if (round.was_asleep && !round.claims.empty()) queue.wake();
         return;
     }
-    round.due = queue.next_due(creates_too);
     round.asks_for_ring = round.may_sleep;
     round.asleep = round.may_sleep && queue.fall_asleep();
 }

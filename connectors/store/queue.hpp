@@ -101,7 +101,7 @@ public:
 
     /// Asks to be rung for the next local edit: a writer's commit rings nobody who is awake. False: one that is under
     /// way may not have seen that yet, and its edit may come without a ring: look again soon, and ask again. Called
-    /// behind a claim() that found nothing, in the same transaction.
+    /// behind a next_due() that found nothing due, in the same transaction.
     virtual bool fall_asleep() = 0;
     /// Nobody has to be rung: the queue is looked at again soon.
     virtual void wake() = 0;
