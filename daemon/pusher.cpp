@@ -145,7 +145,9 @@ Pusher::Round Pusher::begin_round(bool watches, int leads) const {
 
 milliseconds Pusher::wait_after(const Round& round) const {
     const auto& timing = context_.timing;
-    const auto wait = round.due ? std::clamp(*round.due, timing.awake_poll, timing.poll) : timing.poll;
+    auto due = round.due.value_or(timing.poll);
+    if (verdicts_.creates_held()) due = std::min(due, verdicts_.creates_held_for());
+    const auto wait = std::clamp(due, timing.awake_poll, timing.poll);
     return round.asleep ? wait : std::min(wait, timing.awake_poll);
 }
 
@@ -222,6 +224,7 @@ asio::awaitable<void> Pusher::settle_in_turn(const Claims& claims) {
     tasks.push_back(settling());
     tasks.push_back(leaving());
     co_await all(std::move(tasks));
+    edited_.set();  // what was given back may be due before whoever watches would look again
 }
 
 asio::awaitable<void> Pusher::settle(const Claims& claims) {

@@ -32,7 +32,10 @@ public:
     boost::asio::awaitable<void> heed(Judged lead);
 
     /// The plan had no room: creates are to be left alone for a while.
-    [[nodiscard]] bool creates_held() const { return creates_held_until_ > context_.clock.now(); }
+    [[nodiscard]] bool creates_held() const { return creates_held_for() > std::chrono::milliseconds{0}; }
+    [[nodiscard]] std::chrono::milliseconds creates_held_for() const {
+        return std::chrono::ceil<std::chrono::milliseconds>(creates_held_until_ - context_.clock.now());
+    }
     /// A create was accepted.
     boost::asio::awaitable<void> created();
 
