@@ -12,123 +12,45 @@ using namespace std::chrono_literals;
 using std::chrono::milliseconds;
 using store::Transaction;
 
-/// A cursor that the server refuses is replaced by the id before it, this often; then the sweep starts over.
-constexpr int steps_back_max = 20;
-
 void warn_of_unusable(const std::string& workspace, const instantly::LeadPage& page) {
     for (const auto& item : page.unusable)
         spdlog::warn("workspace {}: an item of the page is no lead and is passed over: {}", workspace,
                      item.substr(0, 200));
 }
 
-std::vector<sync::InstantlyId> ids_of(const instantly::LeadPage& page) {
-    std::vector<sync::InstantlyId> ids;
-    ids.reserve(page.leads.size());
-    for (const auto& lead : page.leads) ids.push_back(lead.id);
-    return ids;
-}
-
 }  // namespace
 
 Observer::Observer(instantly::Client& fresh, instantly::Client& rest, store::Store& store, Clock& clock,
                    WorkspaceState& state, Persistence persistence, const WorkspaceConfig& config,
-                   milliseconds patience)
+                   milliseconds patience, const Reading& reading, Signal& queued)
     : fresh_{fresh},
-      rest_{rest},
       store_{store},
       clock_{clock},
       state_{state},
       persistence_{std::move(persistence)},
       workspace_{config.name},
-      patience_{patience},
+      queued_{queued},
       freshness_{config.freshness},
-      guard_{config.guard},
-      remote_deletes_{config.deletes.remote},
       observing_{.policy = config.conflicts},
+      sweep_{rest,
+             store,
+             clock,
+             persistence_,
+             config.name,
+             {.observing = observing_,
+              .changes = config.guard.changes,
+              .remote_deletes = config.deletes.remote,
+              .patience = patience},
+             reading,
+             queued},
       deletions_{rest, store, clock, config.name, observing_, config.deletes.remote, config.guard.deletes} {}
 
 asio::awaitable<void> Observer::sweep() {
-    at_.reset();
-    complete_ = false;
-    steps_back_ = 0;
     if (!co_await is_backfilled()) co_await state_.enter("backfilling");
-    while (!complete_) co_await persistence_.until_done("sweep", [this] { return read_page(); });
+    co_await sweep_.run();
     co_await persistence_.until_done("deletions", [this] { return deletions_.examine(); });
+    queued_.set();
     co_await state_.enter("following");
-}
-
-asio::awaitable<void> Observer::open_sweep() {
-    at_ = co_await store_.run([&](Transaction& transaction) {
-        changes_allowed_ = sync::allowed(guard_.changes, transaction.leads.count());
-        return transaction.progress.open_sweep();
-    });
-}
-
-asio::awaitable<void> Observer::read_page() {
-    if (!at_) co_await open_sweep();
-    const auto requested_at = clock_.wall();
-    auto page = co_await fetch_page();
-    warn_of_unusable(workspace_, page);
-    const auto ids = ids_of(page);
-    const auto count = static_cast<std::int64_t>(ids.size());
-    auto observations = observations_of(page, requested_at, clock_.wall());
-    const auto before = *at_;
-    at_.reset();
-    auto options = observing_;
-    if (changes_allowed_) options.changes_left = std::max<std::int64_t>(0, *changes_allowed_ - before.changed);
-    const auto outcome = co_await store_.run([&](Transaction& transaction) {
-        auto result = observe(transaction, std::move(observations), options, clock_.wall());
-        // A page with items that could not be read says nothing of what is missing in it.
-        if (remote_deletes_ != sync::RemoteDeletes::ignore && page.unusable.empty())
-            transaction.leads.note_absent(before.cursor, page.next, ids, requested_at - patience_);
-        if (page.next)
-            transaction.progress.advance_sweep(*page.next, count, static_cast<std::int64_t>(result.pulled));
-        else
-            transaction.progress.finish_sweep();
-        return result;
-    });
-    co_await look_again(outcome.busy);
-    at_ = store::Checkpoint{page.next, before.pages + 1, before.leads + count,
-                            before.changed + static_cast<std::int64_t>(outcome.pulled)};
-    complete_ = !page.next;
-    steps_back_ = 0;
-    if (report_) report_({at_->pages, at_->leads, complete_});
-}
-
-/// Rows that somebody else has locked are not waited for: the queue comes back to them.
-asio::awaitable<void> Observer::look_again(std::vector<sync::LeadId> busy) {
-    if (busy.empty()) co_return;
-    co_await store_.run([&](Transaction& transaction) { transaction.queue.look_again(busy, 0ms); });
-}
-
-asio::awaitable<instantly::LeadPage> Observer::fetch_page() {
-    for (;;) {
-        instantly::LeadQuery query{.after = at_->cursor, .limit = page_limit_};
-        bool refused = false;
-        try {
-            auto page = co_await rest_.list_leads(query);
-            page_limit_ = std::min(instantly::page_limit_max, page_limit_ * 2);
-            co_return page;
-        } catch (const instantly::AnswerTooLarge& error) {
-            if (page_limit_ == 1) throw;
-            page_limit_ /= 2;
-            spdlog::warn("workspace {}: {}; asking for {} leads", workspace_, error.what(), page_limit_);
-        } catch (const instantly::ApiError& error) {
-            if (error.failure().kind != sync::FailureKind::lead || !at_->cursor) throw;
-            refused = true;
-            spdlog::warn("workspace {}: cursor {} is refused: {}", workspace_, *at_->cursor, error.what());
-        }
-        if (refused) co_await step_back();
-    }
-}
-
-asio::awaitable<void> Observer::step_back() {
-    const auto refused = *at_->cursor;
-    if (++steps_back_ > steps_back_max) {
-        at_->cursor.reset();
-        co_return;
-    }
-    at_->cursor = co_await store_.run([&](Transaction& transaction) { return transaction.leads.id_before(refused); });
 }
 
 asio::awaitable<bool> Observer::is_backfilled() {
@@ -160,7 +82,8 @@ asio::awaitable<void> Observer::sweep_forever() {
             co_await clock_.sleep_for(wait);
         }
         co_await sweep();
-        spdlog::info("workspace {}: sweep complete, {} leads in {} pages", workspace_, at_->leads, at_->pages);
+        const auto& [pages, leads, complete] = sweep_.progress();
+        spdlog::info("workspace {}: sweep complete, {} leads in {} pages", workspace_, leads, pages);
     }
 }
 
@@ -191,7 +114,9 @@ asio::awaitable<void> Observer::read_new_leads() {
             transaction.progress.checked_new_leads();
             return outcome;
         });
-        co_await look_again(result.busy);
+        if (!result.busy.empty())
+            co_await store_.run([&](Transaction& transaction) { transaction.queue.look_again(result.busy, 0ms); });
+        if (!result.merged.empty() || !result.busy.empty() || !result.still_there.empty()) queued_.set();
         if (result.added > 0) spdlog::info("workspace {}: {} new leads", workspace_, result.added);
     }
 }

@@ -16,6 +16,7 @@
 #include "daemon/observer.hpp"
 #include "daemon/pace.hpp"
 #include "daemon/pusher.hpp"
+#include "daemon/sweep.hpp"
 #include "daemon/workspace_state.hpp"
 
 namespace leadsync::daemon {
@@ -25,6 +26,7 @@ struct SyncOptions {
     /// How long a one-shot run waits for an API or database that is away; nothing: for as long as it takes.
     std::optional<std::chrono::seconds> patience;
     PusherTiming timing;
+    Reading reading{};
 };
 
 /// How a workspace's API is reached.

@@ -51,7 +51,7 @@ struct TransportOptions {
     std::chrono::milliseconds total_timeout{120'000};  ///< for the whole request
     std::chrono::milliseconds idle_timeout{30'000};    ///< an idle connection older than this is not used again
     std::size_t body_limit = 64U << 20U;
-    std::size_t connections_max = 32;
+    std::size_t connections_max = 64;
     std::optional<std::string> ca_file;  ///< trusted instead of the system's certificates
 };
 

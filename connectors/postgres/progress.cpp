@@ -5,32 +5,83 @@
 
 namespace leadsync::postgres {
 
-store::Checkpoint Progress::open_sweep() {
-    static const Statement statement{"open_sweep", R"sql(
-        INSERT INTO sync.checkpoints AS c (workspace, name) VALUES ($1, 'sweep')
-        ON CONFLICT (workspace, name) DO UPDATE SET updated_at = now()
-        RETURNING c.cursor, c.pages, c.leads, c.changed
+store::SweepState Progress::open_sweep(std::int64_t leads_per_range, std::int64_t ranges_max) {
+    static const Statement begin{"begin_sweep", R"sql(
+        INSERT INTO sync.sweeps (workspace) VALUES ($1) ON CONFLICT (workspace) DO NOTHING
     )sql"};
-    const auto row = execute(transaction_, statement, workspace_)[0];
-    store::Checkpoint checkpoint{
-        .pages = row[1].as<std::int64_t>(), .leads = row[2].as<std::int64_t>(), .changed = row[3].as<std::int64_t>()};
-    if (!row[0].is_null()) checkpoint.cursor = row[0].as<std::string>();
-    return checkpoint;
+    static const Statement look{"look_at_ranges", R"sql(
+        SELECT number, cursor, ends_at, pages, leads, changed, is_complete
+        FROM sync.ranges WHERE workspace = $1 ORDER BY number
+    )sql"};
+    if (execute(transaction_, begin, workspace_).affected_rows() > 0) cut_into_ranges(leads_per_range, ranges_max);
+    store::SweepState sweep;
+    for (const auto& row : execute(transaction_, look, workspace_)) {
+        const auto text = [&](int column) {
+            return row[column].is_null() ? std::nullopt : std::optional<std::string>{row[column].c_str()};
+        };
+        const auto pages = row[3].as<std::int64_t>();
+        sweep.pages += pages;
+        sweep.leads += row[4].as<std::int64_t>();
+        sweep.changed += row[5].as<std::int64_t>();
+        if (!row[6].as<bool>()) sweep.open.push_back({row[0].as<std::int64_t>(), text(1), text(2), pages});
+    }
+    return sweep;
 }
 
-void Progress::advance_sweep(const std::string& cursor, std::int64_t leads, std::int64_t changed) {
-    static const Statement statement{"advance_sweep", R"sql(
-        UPDATE sync.checkpoints
-        SET cursor = $2, pages = pages + 1, leads = leads + $3, changed = changed + $4, updated_at = now()
-        WHERE workspace = $1 AND name = 'sweep'
+void Progress::cut_into_ranges(std::int64_t leads_per_range, std::int64_t ranges_max) {
+    static const Statement statement{"cut_into_ranges", R"sql(
+        WITH size AS (
+            SELECT greatest($2::int8, count(*) / $3::int8 + 1) AS leads FROM sync.base WHERE workspace = $1
+        ), known AS (
+            SELECT instantly_id, row_number() OVER (ORDER BY instantly_id) AS n FROM sync.base
+            WHERE workspace = $1 AND gone_at IS NULL AND deleted_at IS NULL
+        ), cuts AS (
+            SELECT known.instantly_id AS id FROM known, size WHERE known.n % size.leads = 0
+        )
+        INSERT INTO sync.ranges (workspace, cursor, ends_at)
+        SELECT $1, id::text, (lead(id) OVER (ORDER BY id NULLS FIRST))::text
+        FROM (SELECT NULL::uuid AS id UNION ALL SELECT id FROM cuts) AS begins
+        ORDER BY id NULLS FIRST
     )sql"};
-    execute(transaction_, statement, workspace_, cursor, leads, changed);
+    execute(transaction_, statement, workspace_, leads_per_range, ranges_max);
+}
+
+void Progress::advance_range(std::int64_t number, const std::string& cursor, const store::SweepStep& page) {
+    static const Statement statement{"advance_range", R"sql(
+        UPDATE sync.ranges SET cursor = $3, pages = pages + 1, leads = leads + $4, changed = changed + $5
+        WHERE workspace = $1 AND number = $2
+    )sql"};
+    execute(transaction_, statement, workspace_, number, cursor, page.leads, page.changed);
+}
+
+void Progress::finish_range(std::int64_t number, const store::SweepStep& page) {
+    static const Statement statement{"finish_range", R"sql(
+        UPDATE sync.ranges SET is_complete = true, pages = pages + 1, leads = leads + $3, changed = changed + $4
+        WHERE workspace = $1 AND number = $2
+    )sql"};
+    execute(transaction_, statement, workspace_, number, page.leads, page.changed);
+}
+
+std::optional<std::int64_t> Progress::cut_range(std::int64_t number, const std::string& at) {
+    static const Statement statement{"cut_range", R"sql(
+        WITH cut AS (
+            UPDATE sync.ranges r SET ends_at = $3
+            FROM (SELECT ends_at FROM sync.ranges WHERE workspace = $1 AND number = $2 AND NOT is_complete FOR UPDATE) old
+            WHERE r.workspace = $1 AND r.number = $2
+            RETURNING old.ends_at
+        )
+        INSERT INTO sync.ranges (workspace, cursor, ends_at) SELECT $1, $3, ends_at FROM cut RETURNING number
+    )sql"};
+    const auto rows = execute(transaction_, statement, workspace_, number, at);
+    return rows.empty() ? std::nullopt : std::optional{rows[0][0].as<std::int64_t>()};
 }
 
 void Progress::finish_sweep() {
     static const Statement statement{"finish_sweep", R"sql(
         WITH finished AS (
-            DELETE FROM sync.checkpoints WHERE workspace = $1 AND name = 'sweep' RETURNING started_at
+            DELETE FROM sync.sweeps WHERE workspace = $1 RETURNING started_at
+        ), ranges AS (
+            DELETE FROM sync.ranges WHERE workspace = $1
         )
         UPDATE crm.workspaces w
         SET backfilled_at = coalesce(w.backfilled_at, now()), sweep_completed_at = now(),

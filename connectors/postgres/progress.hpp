@@ -8,14 +8,16 @@
 
 namespace leadsync::postgres {
 
-/// `sync.checkpoints`, `crm.workspaces` and the catalogues as SQL.
+/// `sync.sweeps`, `sync.ranges`, `crm.workspaces` and the catalogues as SQL.
 class Progress final : public store::Progress {
 public:
     Progress(pqxx::work& transaction, const std::string& workspace)
         : transaction_{transaction}, workspace_{workspace} {}
 
-    store::Checkpoint open_sweep() override;
-    void advance_sweep(const std::string& cursor, std::int64_t leads, std::int64_t changed) override;
+    store::SweepState open_sweep(std::int64_t leads_per_range, std::int64_t ranges_max) override;
+    void advance_range(std::int64_t number, const std::string& cursor, const store::SweepStep& page) override;
+    void finish_range(std::int64_t number, const store::SweepStep& page) override;
+    std::optional<std::int64_t> cut_range(std::int64_t number, const std::string& at) override;
     void finish_sweep() override;
     bool is_backfilled() override;
     std::optional<std::chrono::milliseconds> fresh_ago() override;
@@ -31,6 +33,8 @@ public:
     std::int64_t prune_history(std::chrono::hours keep, std::int64_t limit) override;
 
 private:
+    void cut_into_ranges(std::int64_t leads_per_range, std::int64_t ranges_max);
+
     pqxx::work& transaction_;
     const std::string& workspace_;
 };

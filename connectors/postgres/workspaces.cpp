@@ -23,7 +23,9 @@ std::vector<WorkspaceStatus> Workspaces::status(pqxx::work& transaction, const s
                (SELECT count(*) FROM crm.held h WHERE h.workspace = w.name AND h.decision IS NULL),
                w.requests_last_minute, c.pages, c.leads, extract(epoch FROM now() - w.updated_at)
         FROM crm.workspaces w
-        LEFT JOIN sync.checkpoints c ON c.workspace = w.name AND c.name = 'sweep'
+        LEFT JOIN LATERAL (
+            SELECT sum(r.pages)::int8 AS pages, sum(r.leads)::int8 AS leads FROM sync.ranges r WHERE r.workspace = w.name
+        ) c ON true
         CROSS JOIN LATERAL (
             SELECT count(*) FILTER (WHERE q.dead_at IS NOT NULL) AS dead,
                    count(*) FILTER (WHERE q.dead_at IS NULL AND q.held_at IS NULL) AS pending,

@@ -12,12 +12,26 @@
 
 namespace leadsync::store {
 
+/// A part of the workspace in order of id that a sweep reads by itself, and how far it is.
+struct SweepRange {
+    std::int64_t number = 0;
+    std::optional<std::string> cursor;  ///< id behind which it goes on; nothing: from the first
+    std::optional<std::string> end;     ///< the last id that is in it; nothing: to the last
+    std::int64_t pages = 0;
+};
+
 /// Where a sweep stands: what it has durably processed.
-struct Checkpoint {
-    std::optional<std::string> cursor;  ///< id of the last lead processed; nothing at the start
+struct SweepState {
+    std::vector<SweepRange> open;  ///< what is left, in order of number
     std::int64_t pages = 0;
     std::int64_t leads = 0;
     std::int64_t changed = 0;  ///< leads of this sweep whose both-ways values had changed on Instantly
+};
+
+/// A page's share of a sweep.
+struct SweepStep {
+    std::int64_t leads = 0;
+    std::int64_t changed = 0;
 };
 
 /// A campaign, lead list or lead label as `crm` shows it.
@@ -44,11 +58,17 @@ class Progress {
 public:
     virtual ~Progress() = default;
 
-    /// The sweep that is under way, or one that starts now.
-    virtual Checkpoint open_sweep() = 0;
-    /// One more page is processed. Save it in the transaction that holds the rows of the page.
-    virtual void advance_sweep(const std::string& cursor, std::int64_t leads, std::int64_t changed) = 0;
-    /// The sweep is complete: nothing is older than its beginning.
+    /// The sweep that is under way, or one that starts now, cut at leads that are known into ranges of about
+    /// `leads_per_range`, at most `ranges_max`.
+    virtual SweepState open_sweep(std::int64_t leads_per_range, std::int64_t ranges_max) = 0;
+    /// One more page of the range is processed. Save it in the transaction that holds the rows of the page.
+    virtual void advance_range(std::int64_t number, const std::string& cursor, const SweepStep& page) = 0;
+    /// The same, of its last page.
+    virtual void finish_range(std::int64_t number, const SweepStep& page) = 0;
+    /// Cuts a range in two: it ends at the id `at` now, and what lies behind is a range of its own, whose number is
+    /// answered. Nothing: it is complete already.
+    virtual std::optional<std::int64_t> cut_range(std::int64_t number, const std::string& at) = 0;
+    /// All ranges are complete: nothing is older than the beginning of the sweep.
     virtual void finish_sweep() = 0;
 
     virtual bool is_backfilled() = 0;

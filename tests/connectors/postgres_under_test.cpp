@@ -37,7 +37,7 @@ constexpr const char* shift_everything = R"sql(
     UPDATE sync.base SET expected_until = expected_until - $d, deleted_at = deleted_at - $d, gone_at = gone_at - $d;
     UPDATE sync.absent SET noticed_at = noticed_at - $d, confirmed_at = confirmed_at - $d;
     UPDATE sync.merges SET requested_at = requested_at - $d, sent_at = sent_at - $d;
-    UPDATE sync.checkpoints SET started_at = started_at - $d, updated_at = updated_at - $d;
+    UPDATE sync.sweeps SET started_at = started_at - $d;
     UPDATE crm.workspaces SET backfilled_at = backfilled_at - $d, sweep_completed_at = sweep_completed_at - $d,
                               fresh_as_of = fresh_as_of - $d, new_leads_checked_at = new_leads_checked_at - $d;
     UPDATE crm.history SET at = at - $d;

@@ -118,7 +118,7 @@ TEST_P(StoreContract, UndoesAStepThatThrowsAndTellsOfIt) {
     const auto step = [&](Transaction& transaction) {
         transaction.leads.set_status({lead_id(1)}, SyncStatus::error, "half-way");
         transaction.queue.enqueue({lead_id(1)});
-        transaction.progress.open_sweep();
+        transaction.progress.open_sweep(1000, 4);
         throw std::domain_error{"a mistake"};
     };
     EXPECT_THROW(store_->run(step), std::domain_error);

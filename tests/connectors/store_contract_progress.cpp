@@ -9,13 +9,34 @@ using store::CatalogRow;
 
 class ProgressContract : public StoreContract {
 protected:
-    store::Checkpoint open_sweep() {
-        return store_->run([](Transaction& transaction) { return transaction.progress.open_sweep(); });
+    store::SweepState open_sweep(std::int64_t leads_per_range = 1000) {
+        return store_->run(
+            [&](Transaction& transaction) { return transaction.progress.open_sweep(leads_per_range, 4); });
     }
-    void advance_sweep(int number, std::int64_t leads, std::int64_t changed) {
+    void advance_range(std::int64_t range, int number, const store::SweepStep& page) {
         store_->run([&](Transaction& transaction) {
-            transaction.progress.advance_sweep(instantly_id(number).text, leads, changed);
+            transaction.progress.advance_range(range, instantly_id(number).text, page);
         });
+    }
+    void finish_range(std::int64_t range, const store::SweepStep& page) {
+        store_->run([&](Transaction& transaction) { transaction.progress.finish_range(range, page); });
+    }
+    std::optional<std::int64_t> cut_range(std::int64_t range, int number) {
+        return store_->run([&](Transaction& transaction) {
+            return transaction.progress.cut_range(range, instantly_id(number).text);
+        });
+    }
+    /// Begins and ends of the open ranges, by the numbers of their leads; 0: none.
+    std::vector<std::pair<int, int>> open_ranges(std::int64_t leads_per_range = 1000) {
+        const auto number_of = [](const std::optional<std::string>& id) {
+            for (int number = 1; id && number < 100; ++number)
+                if (instantly_id(number).text == *id) return number;
+            return id ? -1 : 0;
+        };
+        std::vector<std::pair<int, int>> ranges;
+        for (const auto& range : open_sweep(leads_per_range).open)
+            ranges.emplace_back(number_of(range.cursor), number_of(range.end));
+        return ranges;
     }
     void finish_sweep() {
         store_->run([](Transaction& transaction) { transaction.progress.finish_sweep(); });
@@ -38,15 +59,55 @@ protected:
 
 TEST_P(ProgressContract, ResumesASweepWhereItStood) {
     const auto fresh = open_sweep();
-    EXPECT_EQ(fresh.cursor, std::nullopt);
+    ASSERT_EQ(fresh.open.size(), 1U);
+    EXPECT_EQ(fresh.open.front().cursor, std::nullopt);
+    EXPECT_EQ(fresh.open.front().end, std::nullopt);
     EXPECT_EQ(fresh.pages, 0);
-    advance_sweep(1, 100, 3);
-    advance_sweep(2, 50, 0);
+    const auto range = fresh.open.front().number;
+    advance_range(range, 1, {.leads = 100, .changed = 3});
+    advance_range(range, 2, {.leads = 50, .changed = 0});
     const auto resumed = open_sweep();
-    EXPECT_EQ(resumed.cursor, instantly_id(2).text);
+    ASSERT_EQ(resumed.open.size(), 1U);
+    EXPECT_EQ(resumed.open.front().cursor, instantly_id(2).text);
+    EXPECT_EQ(resumed.open.front().pages, 2);
     EXPECT_EQ(resumed.pages, 2);
     EXPECT_EQ(resumed.leads, 150);
     EXPECT_EQ(resumed.changed, 3);
+    finish_range(range, {.leads = 10, .changed = 1});
+    const auto complete = open_sweep();
+    EXPECT_TRUE(complete.open.empty());
+    EXPECT_EQ(complete.pages, 3);
+    EXPECT_EQ(complete.leads, 160);
+    EXPECT_EQ(complete.changed, 4);
+}
+
+TEST_P(ProgressContract, CutsASweepAtTheLeadsThatAreKnown) {
+    synced({1, 2, 3, 4, 5, 6, 7, 8, 9});
+    store_->run([](Transaction& transaction) {
+        transaction.leads.mark_gone({lead_id(2)}, sync::RemoteDeletes::mark);  // its cursor might be refused
+    });
+    using Ranges = std::vector<std::pair<int, int>>;
+    EXPECT_EQ(open_ranges(4), (Ranges{{0, 5}, {5, 9}, {9, 0}}));
+    EXPECT_EQ(open_ranges(1), (Ranges{{0, 5}, {5, 9}, {9, 0}})) << "the sweep that is under way stays as it is";
+    finish_sweep();
+    EXPECT_EQ(open_ranges(1), (Ranges{{0, 4}, {4, 7}, {7, 0}})) << "no more than four";
+}
+
+TEST_P(ProgressContract, CutsARangeThatIsBeingRead) {
+    const auto whole = open_sweep().open.front().number;
+    advance_range(whole, 1, {.leads = 100, .changed = 0});
+    const auto tail = cut_range(whole, 5);
+    ASSERT_TRUE(tail);
+    const auto middle = cut_range(whole, 3);
+    ASSERT_TRUE(middle);
+    using Ranges = std::vector<std::pair<int, int>>;
+    EXPECT_EQ(open_ranges(), (Ranges{{1, 3}, {5, 0}, {3, 5}}));
+    finish_range(whole, {.leads = 10, .changed = 0});
+    EXPECT_EQ(cut_range(whole, 2), std::nullopt) << "it is complete";
+    EXPECT_EQ(open_ranges(), (Ranges{{5, 0}, {3, 5}}));
+    EXPECT_EQ(open_sweep().leads, 110);
+    finish_sweep();
+    EXPECT_EQ(open_ranges(), (Ranges{{0, 0}}));
 }
 
 TEST_P(ProgressContract, IsAsFreshAsTheBeginningOfTheLastCompleteSweep) {
@@ -60,7 +121,7 @@ TEST_P(ProgressContract, IsAsFreshAsTheBeginningOfTheLastCompleteSweep) {
     EXPECT_GE(*fresh_ago(), 1h);
     EXPECT_LT(*fresh_ago(), 1h + 1min);
     const auto next = open_sweep();
-    EXPECT_EQ(next.cursor, std::nullopt);
+    EXPECT_EQ(next.open.size(), 1U);
     EXPECT_EQ(next.pages, 0);
     EXPECT_GE(*fresh_ago(), 1h) << "one that is under way makes nothing fresher";
     finish_sweep();
@@ -68,10 +129,12 @@ TEST_P(ProgressContract, IsAsFreshAsTheBeginningOfTheLastCompleteSweep) {
 }
 
 TEST_P(ProgressContract, TakesNoSweepForNothing) {
-    advance_sweep(1, 100, 0);
+    advance_range(1, 1, {.leads = 100, .changed = 0});
+    finish_range(1, {.leads = 100, .changed = 0});
+    EXPECT_EQ(cut_range(1, 1), std::nullopt);
     finish_sweep();
     EXPECT_FALSE(is_backfilled());
-    EXPECT_EQ(open_sweep().cursor, std::nullopt);
+    EXPECT_EQ(open_sweep().leads, 0);
 }
 
 TEST_P(ProgressContract, ShowsStateAndReason) {

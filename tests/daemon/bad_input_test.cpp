@@ -132,11 +132,11 @@ TEST(BadInput, ACursorThatTheServerRefusesIsReplacedByOneThatItKnows) {
     // A sweep that was stopped behind a lead that is deleted since.
     const auto ids = world.sql("SELECT instantly_id FROM crm.leads ORDER BY instantly_id LIMIT 200");
     const std::string gone = ids[199][0].c_str();
-    world.sql("INSERT INTO sync.checkpoints (workspace, name, cursor, pages, leads) VALUES ('acme', 'sweep', '" + gone
-              + "', 2, 200)");
+    world.sql("INSERT INTO sync.sweeps (workspace) VALUES ('acme')");
+    world.sql("INSERT INTO sync.ranges (workspace, cursor, pages, leads) VALUES ('acme', '" + gone + "', 2, 200)");
     world.instantly().remove(gone);
     world.backfill_and_drain();
-    EXPECT_EQ(world.value("SELECT count(*) FROM sync.checkpoints"), "0") << "the sweep is complete";
+    EXPECT_EQ(world.value("SELECT count(*) FROM sync.sweeps"), "0") << "the sweep is complete";
 }
 
 }  // namespace

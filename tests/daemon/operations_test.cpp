@@ -270,7 +270,7 @@ TEST_F(Operations, APageAskedForBeforeAWriteAndAnsweredAfterItUndoesNothing) {
     ASSERT_TRUE(eventually([&] { return world().requests("POST", "/leads/list") == 1; }));
     edit(0, "phone = '+1 new'");
     ASSERT_TRUE(world().becomes("SELECT sync_status FROM crm.leads" + where(0), "synced"));
-    ASSERT_EQ(world().value("SELECT count(*) FROM sync.checkpoints"), "1") << "the page was there sooner";
+    ASSERT_EQ(world().value("SELECT count(*) FROM sync.sweeps"), "1") << "the page was there sooner";
     ASSERT_TRUE(world().is_swept());
     EXPECT_EQ(local(0, "phone"), "+1 new");
     EXPECT_EQ(remote_text(0, "phone"), "+1 new");

@@ -1,23 +1,69 @@
 #include "tests/simulation/model_progress.hpp"
 
 #include <algorithm>
+#include <utility>
 
 namespace leadsync::simulation {
 
-store::Checkpoint ModelProgress::open_sweep() {
-    auto& sweep = transaction_.write_workspace().sweep;
-    if (!sweep) sweep = ModelSweep{.started_at = transaction_.now()};
-    return sweep->checkpoint;
+store::SweepState ModelProgress::open_sweep(std::int64_t leads_per_range, std::int64_t ranges_max) {
+    auto& workspace = transaction_.write_workspace();
+    if (!workspace.sweep) {
+        workspace.sweep = ModelSweep{.started_at = transaction_.now(), .ranges = {}};
+        const auto& bases = transaction_.read().bases;
+        const auto size = std::max(leads_per_range, static_cast<std::int64_t>(bases.size()) / ranges_max + 1);
+        std::vector<std::string> known;
+        for (const auto& [id, base] : bases)
+            if (!base.gone_at && !base.deleted_at) known.push_back(base.instantly_id.text);
+        std::ranges::sort(known);
+        std::optional<std::string> begin;
+        for (auto n = size; n <= static_cast<std::int64_t>(known.size()); n += size) {
+            const auto& cut = known[static_cast<std::size_t>(n - 1)];
+            add_range(begin, cut);
+            begin = cut;
+        }
+        add_range(begin, std::nullopt);
+    }
+    store::SweepState state;
+    for (const auto& [number, range] : workspace.sweep->ranges) {
+        state.pages += range.at.pages;
+        state.leads += range.read.leads;
+        state.changed += range.read.changed;
+        if (!range.is_complete) state.open.push_back(range.at);
+    }
+    return state;
 }
 
-void ModelProgress::advance_sweep(const std::string& cursor, std::int64_t leads, std::int64_t changed) {
+std::int64_t ModelProgress::add_range(const std::optional<std::string>& begin,
+                                      const std::optional<std::string>& end) {
+    auto& workspace = transaction_.write_workspace();
+    const auto number = workspace.next_range++;
+    workspace.sweep->ranges[number].at = {number, begin, end, 0};
+    return number;
+}
+
+ModelRange* ModelProgress::processed(std::int64_t number, const store::SweepStep& page) {
     auto& sweep = transaction_.write_workspace().sweep;
-    if (!sweep) return;
-    auto& checkpoint = sweep->checkpoint;
-    checkpoint.cursor = cursor;
-    ++checkpoint.pages;
-    checkpoint.leads += leads;
-    checkpoint.changed += changed;
+    if (!sweep || !sweep->ranges.contains(number)) return nullptr;
+    auto& range = sweep->ranges.at(number);
+    ++range.at.pages;
+    range.read.leads += page.leads;
+    range.read.changed += page.changed;
+    return &range;
+}
+
+void ModelProgress::advance_range(std::int64_t number, const std::string& cursor, const store::SweepStep& page) {
+    if (auto* range = processed(number, page)) range->at.cursor = cursor;
+}
+
+void ModelProgress::finish_range(std::int64_t number, const store::SweepStep& page) {
+    if (auto* range = processed(number, page)) range->is_complete = true;
+}
+
+std::optional<std::int64_t> ModelProgress::cut_range(std::int64_t number, const std::string& at) {
+    auto& sweep = transaction_.write_workspace().sweep;
+    if (!sweep || !sweep->ranges.contains(number) || sweep->ranges.at(number).is_complete) return std::nullopt;
+    const auto end = std::exchange(sweep->ranges.at(number).at.end, at);
+    return add_range(at, end);
 }
 
 void ModelProgress::finish_sweep() {

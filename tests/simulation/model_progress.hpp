@@ -10,8 +10,10 @@ class ModelProgress final : public store::Progress {
 public:
     explicit ModelProgress(ModelTransaction& transaction) : transaction_{transaction} {}
 
-    store::Checkpoint open_sweep() override;
-    void advance_sweep(const std::string& cursor, std::int64_t leads, std::int64_t changed) override;
+    store::SweepState open_sweep(std::int64_t leads_per_range, std::int64_t ranges_max) override;
+    void advance_range(std::int64_t number, const std::string& cursor, const store::SweepStep& page) override;
+    void finish_range(std::int64_t number, const store::SweepStep& page) override;
+    std::optional<std::int64_t> cut_range(std::int64_t number, const std::string& at) override;
     void finish_sweep() override;
     bool is_backfilled() override;
     std::optional<std::chrono::milliseconds> fresh_ago() override;
@@ -27,6 +29,9 @@ public:
     std::int64_t prune_history(std::chrono::hours keep, std::int64_t limit) override;
 
 private:
+    std::int64_t add_range(const std::optional<std::string>& begin, const std::optional<std::string>& end);
+    ModelRange* processed(std::int64_t number, const store::SweepStep& page);
+
     ModelTransaction& transaction_;
 };
 

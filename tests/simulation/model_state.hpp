@@ -98,9 +98,15 @@ struct ModelMerge {
     std::optional<Instant> sent_at;
 };
 
+struct ModelRange {
+    store::SweepRange at;
+    store::SweepStep read;
+    bool is_complete = false;
+};
+
 struct ModelSweep {
-    store::Checkpoint checkpoint;
     Instant started_at;
+    std::map<std::int64_t, ModelRange> ranges;
 };
 
 /// The row of `crm.workspaces`.
@@ -116,7 +122,8 @@ struct ModelWorkspace {
     std::optional<Instant> new_leads_checked_at;
     std::size_t requests_last_minute = 0;
     std::vector<store::SpentSecond> spent;
-    std::optional<ModelSweep> sweep;  ///< of `sync.checkpoints`
+    std::optional<ModelSweep> sweep;  ///< of `sync.sweeps` and `sync.ranges`
+    std::int64_t next_range = 1;
 };
 
 /// All tables of one workspace, as values.

@@ -37,7 +37,13 @@ struct SimulatedWorld::Engine {
         : sync{{*world.instantly_, *world.store_, world.time_,
                 [&world] { return static_cast<double>(world.random(1'000'000)) / 1e6; }},
                config,
-               {}} {}
+               {.patience = {},
+                .timing = {},
+                .reading = {.ranges_at_once = 3,
+                            .leads_per_range = 2,
+                            .ranges_max = 4,
+                            .cut_min = 1,
+                            .page_limit = world.page_limit_}}} {}
 
     daemon::WorkspaceSync sync;
     std::unique_ptr<boost::asio::io_context> io = std::make_unique<boost::asio::io_context>(1);
@@ -47,6 +53,7 @@ SimulatedWorld::SimulatedWorld(std::uint64_t seed, bool verbose)
     : dice_{seed}, verbose_{verbose}, config_{.name = "acme", .api_key = daemon::Secret{api_key}} {
     sandbox::WorkspaceSettings settings{.api_key = api_key, .seed = 1 + seed % 7};
     settings.leads = static_cast<std::uint32_t>(4 + random(5));
+    page_limit_ = chance(0.4) ? 1 + static_cast<int>(random(3)) : 100;
     settings.campaigns = 3;
     settings.lists = 2;
     settings.documented_lead = false;

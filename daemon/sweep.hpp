@@ -1,0 +1,118 @@
+#pragma once
+
+#include <chrono>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include <boost/asio/awaitable.hpp>
+
+#include "connectors/instantly/client.hpp"
+#include "connectors/store/store.hpp"
+#include "daemon/clock.hpp"
+#include "daemon/observation.hpp"
+#include "daemon/persistence.hpp"
+#include "daemon/tasks.hpp"
+#include "sync/guard.hpp"
+#include "sync/id_space.hpp"
+#include "sync/policy.hpp"
+
+namespace leadsync::daemon {
+
+/// How far a sweep is, told after every page.
+struct SweepProgress {
+    std::int64_t pages = 0;  ///< since the sweep began, earlier runs included
+    std::int64_t leads = 0;
+    bool complete = false;
+};
+
+/// How a workspace is cut up to be read. All of it may be made small by a test.
+struct Reading {
+    std::size_t ranges_at_once = 24;      ///< one answer each: at 200 ms they are worth 120 pages/s
+    std::int64_t leads_per_range = 4000;  ///< at the least, where the leads are known
+    std::int64_t ranges_max = 256;
+    double cut_min = 1000;  ///< fewer leads than that are not cut off from a range that is being read
+    int page_limit = instantly::page_limit_max;
+};
+
+/// What a sweep does with what it reads.
+struct SweepRules {
+    ObserveOptions observing;
+    sync::GuardLimit changes;  ///< edits made on Instantly that are taken without asking, in all ranges
+    sync::RemoteDeletes remote_deletes;
+    std::chrono::milliseconds patience;  ///< how long a write may take to show: absence says nothing until then
+};
+
+/// Reads the whole workspace, in ranges of ids side by side, for one chain of cursors is a page for each round trip
+/// (DESIGN §5). A workspace that is known is cut at its leads; one that is not, and what is left to a few ranges at
+/// the end, is cut while it is read, at made-up ids, if the server takes such cursors: the first cut tries that. Page
+/// and cursor are one transaction. What a server gets wrong in one range stops that range alone.
+class Sweep {
+public:
+    /// `queued` is rung when a page may have left something to push.
+    Sweep(instantly::Client& client, store::Store& store, Clock& clock, Persistence persistence,
+          std::string workspace, const SweepRules& rules, const Reading& reading, Signal& queued);
+
+    /// From where an earlier sweep was stopped to the end.
+    boost::asio::awaitable<void> run();
+
+    /// Since the sweep began.
+    [[nodiscard]] const SweepProgress& progress() const { return progress_; }
+    void on_progress(std::function<void(const SweepProgress&)> report) { report_ = std::move(report); }
+
+private:
+    /// A range that is not complete, and what only this process knows of it.
+    struct Range {
+        store::SweepRange at;
+        std::optional<sync::Stretch> stretch;  ///< its last page
+        bool is_taken = false;
+        bool is_known = true;     ///< after a failed transaction it is read anew: what was committed is not known
+        bool is_proven = true;    ///< a page has come for its cursor, or for one like it
+        bool is_made_up = false;  ///< its cursor is an id that no lead has
+        bool is_complete = false;
+        bool is_being_cut = false;
+        int steps_back = 0;
+    };
+    class Share;
+
+    boost::asio::awaitable<void> open();
+    boost::asio::awaitable<void> close();
+    boost::asio::awaitable<void> worker();
+    Range* free_range();
+    boost::asio::awaitable<Range*> cut();
+    Range* most_to_read();
+    boost::asio::awaitable<void> reload(Range& range);
+    boost::asio::awaitable<void> read_page(Range& range);
+    boost::asio::awaitable<instantly::LeadPage> fetch_page(Range& range);
+    boost::asio::awaitable<void> step_back(Range& range);
+    boost::asio::awaitable<void> note_page(Range& range, instantly::LeadPage page, sync::Instant requested_at);
+    void tell(bool complete);
+
+    instantly::Client& client_;
+    store::Store& store_;
+    Clock& clock_;
+    Persistence persistence_;
+    std::string workspace_;
+    SweepRules rules_;
+    Reading reading_;
+    Signal& queued_;
+    std::function<void(const SweepProgress&)> report_;
+
+    std::vector<std::unique_ptr<Range>> ranges_;
+    Signal moved_;  ///< a range was read on, or is complete: those who wait for work look again
+    SweepProgress progress_;
+    bool is_closed_ = false;
+    int page_limit_;
+    int cuts_ = 0;
+    std::optional<bool> takes_made_up_;  ///< nothing: not tried yet
+
+    // How many changed leads the guard still lets through: pages that are being written have theirs reserved.
+    std::optional<std::int64_t> allowed_;
+    std::int64_t changed_ = 0;
+    std::int64_t reserved_ = 0;
+    Signal freed_;
+};
+
+}  // namespace leadsync::daemon
