@@ -26,6 +26,15 @@ std::optional<sync::Failure> failure_of(const std::exception_ptr& error) {
 
 boost::asio::awaitable<void> Persistence::until_done(std::string what,
                                                      std::function<boost::asio::awaitable<void>()> step) {
+    struct Shown {
+        ~Shown() { hide(); }
+        void hide() {
+            if (std::exchange(is_shown, false)) --*all;
+        }
+        std::shared_ptr<int> all;
+        bool is_shown = false;
+    };
+    Shown shown{shown_};
     const auto deadline = patience_ ? std::optional{clock_.now() + *patience_} : std::nullopt;
     for (int attempt = 1;; ++attempt) {
         std::exception_ptr failed;
@@ -35,7 +44,8 @@ boost::asio::awaitable<void> Persistence::until_done(std::string what,
             failed = std::current_exception();
         }
         if (!failed) {
-            co_await state_.solved(side_);
+            shown.hide();
+            if (*shown_ == 0) co_await state_.solved(side_);
             co_return;
         }
         const auto failure = failure_of(failed);
@@ -49,8 +59,10 @@ boost::asio::awaitable<void> Persistence::until_done(std::string what,
             pace_.refused(std::max(failure->retry_after.value_or(std::chrono::milliseconds{0}), rate_limit_hold));
         spdlog::warn("workspace {}: {}: {}; attempt {}, next in {} ms", workspace_, what, failure->message, attempt,
                      wait.count());
-        if (failure->kind != sync::FailureKind::transient || attempt >= attempts_before_shown)
+        if (failure->kind != sync::FailureKind::transient || attempt >= attempts_before_shown) {
+            if (!std::exchange(shown.is_shown, true)) ++*shown_;
             co_await state_.problem(side_, failure->message);
+        }
         co_await clock_.sleep_for(wait);
     }
 }

@@ -2,6 +2,7 @@
 
 #include <chrono>
 #include <functional>
+#include <memory>
 #include <optional>
 #include <string>
 
@@ -41,6 +42,8 @@ private:
     Pace& pace_;
     std::optional<std::chrono::seconds> patience_;
     sync::Backoff backoff_;
+    /// Steps under way whose failure is shown: of several side by side, one that succeeds does not hide it.
+    std::shared_ptr<int> shown_ = std::make_shared<int>(0);
 };
 
 /// What an ApiError or a StoreError says about the work; nothing for any other exception, which is a bug.
