@@ -50,7 +50,7 @@ SyncOptions options(const WorldSettings& settings, std::optional<std::chrono::se
     timing.reading = timing.backoff;
     timing.pause = {1s, 1s};
     timing.creates_hold = 500ms;
-    return {.patience = patience, .timing = timing};
+    return {.patience = patience, .timing = timing, .reading = settings.reading};
 }
 
 }  // namespace

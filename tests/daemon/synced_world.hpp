@@ -30,6 +30,7 @@ struct WorldSettings {
     sync::Guard guard{.deletes = {}, .creates = {}, .changes = {}};  ///< nothing is held unless a test asks for it
     std::chrono::milliseconds rest{60'000};     ///< freshness.rest: a test that needs a sweep lowers it
     std::chrono::milliseconds new_leads{100};   ///< freshness.new
+    Reading reading;                            ///< how a sweep is cut up
     std::chrono::milliseconds patience{5'000};  ///< until a write that does not show is sent again
 };
 

@@ -1,0 +1,78 @@
+#include <set>
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include "tests/daemon/synced_world.hpp"
+
+namespace leadsync::daemon {
+namespace {
+
+constexpr Reading small_pages{
+    .ranges_at_once = 8, .leads_per_range = 50, .ranges_max = 16, .cut_min = 20, .page_limit = 10};
+constexpr std::size_t fewest_pages = 60;  // of 600 leads, ten on each
+
+class Sweeps : public testing::TestWithParam<const char*> {
+protected:
+    void begin() {
+        WorldSettings settings;
+        settings.leads = 600;
+        settings.switches = {{"unknown_cursor", GetParam()}};
+        settings.deletes.remote = sync::RemoteDeletes::remove;
+        settings.reading = small_pages;
+        world_.emplace(settings);
+    }
+    SyncedWorld& world() { return *world_; }
+    std::size_t pages() {
+        const auto count = world().requests("POST", "/leads/list");
+        world().instantly().reset_log();
+        return count;
+    }
+    /// Cursors of the log that no lead has.
+    std::set<std::string> made_up_cursors() {
+        std::set<std::string> made_up;  // a read may be sent twice
+        for (const auto& body : world().bodies("POST", "/api/v2/leads/list"))
+            if (const auto cursor = body.value("starting_after", ""); cursor.ends_with("-8000-000000000000"))
+                made_up.insert(cursor);
+        return made_up;
+    }
+
+private:
+    std::optional<SyncedWorld> world_;
+};
+
+TEST_P(Sweeps, AnUnknownWorkspaceIsCutWhileItIsRead) {
+    begin();
+    world().sweep();
+    const auto made_up = made_up_cursors();
+    if (GetParam() == std::string{"accept"})
+        EXPECT_GT(made_up.size(), 3U);
+    else
+        EXPECT_THAT(made_up, testing::SizeIs(1)) << "one cut that was refused tells";
+    // Each cut costs a page that is read in part, each one refused what it had reached ahead.
+    EXPECT_LE(pages(), fewest_pages * 2);
+    EXPECT_EQ(world().value("SELECT count(*) FROM crm.leads"), "600");
+    EXPECT_EQ(world().value("SELECT count(*) FROM sync.ranges"), "0");
+    world().expect_agreement();
+}
+
+TEST_P(Sweeps, AKnownWorkspaceIsCutAtItsLeads) {
+    begin();
+    world().sweep();
+    pages();
+    // What has changed meanwhile lies in every range, and one was cut at a lead that is gone.
+    const auto ids = world().sql("SELECT instantly_id FROM crm.leads ORDER BY instantly_id");
+    for (std::size_t i = 37; i < ids.size(); i += 41)
+        world().instantly().edit(ids[i][0].c_str(), {{"phone", "+1 " + std::to_string(i)}});
+    for (std::size_t i = 37; i < ids.size(); i += 75) world().instantly().remove(ids[i][0].c_str());
+    world().backfill_and_drain();
+    EXPECT_EQ(world().value("SELECT count(*) FROM crm.leads"), "592");
+    EXPECT_EQ(world().value("SELECT count(*) FROM crm.leads WHERE phone LIKE '+1 %' AND phone NOT LIKE '%(%'"), "13");
+    world().expect_agreement();
+}
+
+INSTANTIATE_TEST_SUITE_P(UnknownCursors, Sweeps, testing::Values("accept", "400", "404"),
+                         [](const auto& choice) { return "Are" + std::string{choice.param}; });
+
+}  // namespace
+}  // namespace leadsync::daemon
