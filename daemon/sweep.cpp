@@ -16,6 +16,8 @@ using store::Transaction;
 
 /// A cursor that the server refuses is replaced by the id before it, this often; then the range starts over.
 constexpr int steps_back_max = 20;
+/// So many answers that are none to an unknown cursor are taken for a refusal; one may be an accident.
+constexpr int rejections_max = 3;
 /// The first cut reaches so many leads ahead, each later one twice as many: what lies there is not known.
 constexpr double first_reach = 2000;
 constexpr int doublings_max = 40;
@@ -208,7 +210,8 @@ asio::awaitable<instantly::LeadPage> Sweep::fetch_page(Range& range) {
             spdlog::warn("workspace {}: {}; asking for {} leads", workspace_, error.what(), page_limit_);
         } catch (const instantly::ApiError& error) {
             // A server may also take no notice of a cursor that it does not know, and begin at the first lead.
-            const bool begins_anew = !range.is_proven && error.status() == 200;
+            const bool is_no_answer = !range.is_proven && error.status() == 200;
+            const bool begins_anew = is_no_answer && ++range.rejections >= rejections_max;
             if (!cursor || (error.failure().kind != sync::FailureKind::lead && !begins_anew)) throw;
             refused = true;
             spdlog::log(range.is_made_up ? spdlog::level::info : spdlog::level::warn,

@@ -74,6 +74,7 @@ private:
         bool is_complete = false;
         bool is_being_cut = false;
         int steps_back = 0;
+        int rejections = 0;  ///< of answers to a cursor that is not proven
     };
     class Share;
 
