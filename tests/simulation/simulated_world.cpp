@@ -53,7 +53,7 @@ SimulatedWorld::SimulatedWorld(std::uint64_t seed, bool verbose)
     : dice_{seed}, verbose_{verbose}, config_{.name = "acme", .api_key = daemon::Secret{api_key}} {
     sandbox::WorkspaceSettings settings{.api_key = api_key, .seed = 1 + seed % 7};
     settings.leads = static_cast<std::uint32_t>(4 + random(5));
-    page_limit_ = chance(0.25) ? 1 + static_cast<int>(random(3)) : 100;
+    page_limit_ = chance(0.1) ? 1 + static_cast<int>(random(3)) : 100;
     settings.campaigns = 3;
     settings.lists = 2;
     settings.documented_lead = false;
