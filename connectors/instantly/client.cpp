@@ -47,8 +47,6 @@ std::string encoded(std::string_view text) {
 
 std::string lead_path(const InstantlyId& id) { return "/api/v2/leads/" + encoded(id.text); }
 
-std::string to_text(const json& body) { return body.dump(-1, ' ', false, json::error_handler_t::replace); }
-
 json texts(const std::vector<InstantlyId>& ids) {
     auto result = json::array();
     for (const auto& id : ids) result.push_back(id.text);
@@ -171,7 +169,7 @@ LeadPage parse_page(const LeadQuery& query, const Answer& answer) {
         try {
             page.leads.push_back(parse_lead(std::move(item)));
         } catch (const std::invalid_argument&) {
-            page.unusable.push_back(to_text(item));  // untouched
+            page.unusable.push_back(compact(item));  // untouched
         }
     }
     if (!items.empty()) page.next = cursor_of(body, answer);  // an empty page is the last, whatever it says
@@ -258,13 +256,13 @@ awaitable<Answer> Client::get(std::string target) {
 }
 
 awaitable<Answer> Client::post(std::string target, json body) {
-    Request request{verb::post, std::move(target), to_text(body), {}};
+    Request request{verb::post, std::move(target), compact(body), {}};
     co_return co_await send(std::move(request));
 }
 
 awaitable<LeadPage> Client::list_leads(LeadQuery query) {
     require(query.ids.size() <= page_max && query.contacts.size() <= page_max, "at most 100 leads are looked up");
-    Request request{verb::post, "/api/v2/leads/list", to_text(to_json(query)), {}, true};
+    Request request{verb::post, "/api/v2/leads/list", compact(to_json(query)), {}, true};
     const Answer answer = co_await send(std::move(request));
     co_return parse_page(query, answer);
 }
@@ -277,7 +275,7 @@ awaitable<std::optional<RemoteLead>> Client::get_lead(InstantlyId id) {
 
 awaitable<std::optional<RemoteLead>> Client::update_lead(InstantlyId id, json fields) {
     require(fields.is_object() && !fields.empty(), "a PATCH needs at least one field");
-    Request request{verb::patch, lead_path(id), to_text(fields), {}};
+    Request request{verb::patch, lead_path(id), compact(fields), {}};
     const Answer answer = co_await send(std::move(request));
     if (answer.not_found()) co_return std::nullopt;
     co_return accepted_lead(answer, id);

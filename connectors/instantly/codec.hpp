@@ -18,6 +18,9 @@ nlohmann::json parse_json(std::string_view text);
 /// The text with U+FFFD in place of invalid UTF-8 and NUL: what PostgreSQL takes as text.
 std::string well_formed(std::string_view text);
 
+/// Compact JSON text; invalid UTF-8 in it becomes U+FFFD.
+std::string compact(const nlohmann::json& value);
+
 /// A lead as it came. Absent and null fields are absent. A field whose value has another type than the field table
 /// says is kept in `extra` under its own key and marked unreadable; numbers and booleans in text fields are taken as
 /// text. Unknown keys go to `extra`. `payload` becomes custom variables, less its mirrors of standard fields; nested

@@ -1,0 +1,249 @@
+#include "connectors/instantly/lead_builder.hpp"
+
+#include <algorithm>
+#include <array>
+#include <cstdint>
+#include <cstring>
+#include <limits>
+#include <stdexcept>
+#include <unordered_map>
+#include <utility>
+
+#include <xxhash.h>
+
+#include "connectors/instantly/codec.hpp"
+
+namespace leadsync::instantly {
+
+using nlohmann::json;
+using sync::Kind;
+using sync::RemoteLead;
+using sync::Value;
+
+namespace {
+
+/// Custom variables that only repeat a standard field, possibly a stale one (INSTANTLY.md, Reading leads).
+constexpr std::array<std::string_view, 10> mirrors{"firstName", "lastName", "companyName",     "jobTitle", "website",
+                                                   "phone",     "email",    "personalization", "campaign", "list_id"};
+
+const sync::FieldSpec* field_called(std::string_view key) {
+    static const auto by_name = [] {
+        std::unordered_map<std::string_view, const sync::FieldSpec*> result;
+        for (const auto& spec : sync::field_table()) result.emplace(spec.name, &spec);
+        return result;
+    }();
+    const auto found = by_name.find(key);
+    return found == by_name.end() ? nullptr : found->second;
+}
+
+/// Text that PostgreSQL can hold.
+std::string storable(std::string text) {
+    for (auto at = text.find('\0'); at != std::string::npos; at = text.find('\0', at)) text.replace(at, 1, "\uFFFD");
+    return text;
+}
+
+bool is_storable(const json& value) {
+    const auto holds_nul = [](const std::string& text) { return text.find('\0') != std::string::npos; };
+    if (value.is_string()) return !holds_nul(value.get_ref<const std::string&>());
+    if (value.is_array()) return std::ranges::all_of(value.get_ref<const json::array_t&>(), is_storable);
+    if (!value.is_object()) return true;
+    return std::ranges::all_of(value.get_ref<const json::object_t&>(), [&](const auto& member) {
+        return !holds_nul(member.first) && is_storable(member.second);
+    });
+}
+
+/// The same for every text and key in a value.
+json storable(json value) {
+    if (is_storable(value)) return value;
+    if (value.is_string()) return storable(std::move(value.get_ref<std::string&>()));
+    if (value.is_array())
+        for (auto& item : value) item = storable(std::move(item));
+    if (!value.is_object()) return value;
+    auto result = json::object();
+    for (auto& [key, item] : value.get_ref<json::object_t&>())
+        result.emplace(storable(key), storable(std::move(item)));
+    return result;
+}
+
+json as_json(Piece value) {
+    if (auto* text = std::get_if<std::string>(&value)) return storable(std::move(*text));
+    return storable(std::move(std::get<json>(value)));
+}
+
+bool is_decimal(char c) { return c >= '0' && c <= '9'; }
+
+/// Whether a text is a canonical timestamp beyond doubt: the common case, told without parsing it.
+bool is_canonical_timestamp(std::string_view text) {
+    static constexpr std::string_view form = "dddd-dd-ddTdd:dd:dd.dddZ";
+    if (text.size() != form.size()) return false;
+    for (std::size_t i = 0; i < form.size(); ++i)
+        if (form[i] == 'd' ? !is_decimal(text[i]) : text[i] != form[i]) return false;
+    const auto two_digits = [&](std::size_t at) { return (text[at] - '0') * 10 + (text[at + 1] - '0'); };
+    const auto within = [](int number, int low, int high) { return number >= low && number <= high; };
+    return text[0] != '0' && within(two_digits(5), 1, 12) && within(two_digits(8), 1, 28) && two_digits(11) < 24
+           && two_digits(14) < 60 && two_digits(17) < 60;
+}
+
+Value integer_text(const json& value) {
+    std::int64_t number = 0;
+    if (value.is_number_unsigned()) {
+        const auto unsigned_number = value.get<std::uint64_t>();
+        if (unsigned_number > std::numeric_limits<std::int32_t>::max()) return std::nullopt;
+        number = static_cast<std::int64_t>(unsigned_number);
+    } else if (value.is_number_integer()) {
+        number = value.get<std::int64_t>();
+    } else if (value.is_number_float()) {
+        const auto real = value.get<double>();
+        if (!(real >= std::numeric_limits<std::int32_t>::min() && real <= std::numeric_limits<std::int32_t>::max()))
+            return std::nullopt;
+        number = static_cast<std::int64_t>(real);
+        if (static_cast<double>(number) != real) return std::nullopt;
+    } else {
+        return std::nullopt;
+    }
+    if (number < std::numeric_limits<std::int32_t>::min() || number > std::numeric_limits<std::int32_t>::max())
+        return std::nullopt;
+    return std::to_string(number);
+}
+
+/// The canonical text of a value that is not null; nothing when it is of another type. Takes what it needs out of
+/// `value` only when it succeeds.
+Value canonical_text(Kind kind, Piece& value) {
+    if (kind == Kind::json) return compact(as_json(std::move(value)));
+    auto* text = std::get_if<std::string>(&value);
+    if (text != nullptr) {
+        if (kind == Kind::text) return storable(std::move(*text));
+        if (kind == Kind::timestamp && is_canonical_timestamp(*text)) return std::move(*text);
+        return kind == Kind::uuid || kind == Kind::timestamp ? sync::canonical(kind, *text) : std::nullopt;
+    }
+    const auto& other = std::get<json>(value);
+    if (kind == Kind::integer) return integer_text(other);
+    if (kind == Kind::boolean) return other.is_boolean() ? Value{other.get<bool>() ? "true" : "false"} : std::nullopt;
+    return kind == Kind::text && other.is_primitive() ? Value{compact(other)} : std::nullopt;
+}
+
+bool is_null(const Piece& value) {
+    const auto* other = std::get_if<json>(&value);
+    return other != nullptr && other->is_null();
+}
+
+bool is_absent(Kind kind, const Piece& value) {
+    const auto* text = std::get_if<std::string>(&value);
+    if (text == nullptr) return is_null(value);
+    return (kind == Kind::uuid || kind == Kind::timestamp) && text->empty();
+}
+
+/// Bytes for the hash: every part carries its length, so that no two contents share a serialisation.
+class Serialisation {
+public:
+    Serialisation() { bytes_.reserve(4096); }
+
+    void add(std::string_view part) {
+        const auto size = static_cast<std::uint32_t>(part.size());
+        std::array<char, sizeof size> prefix{};
+        std::memcpy(prefix.data(), &size, sizeof size);
+        bytes_.append(prefix.data(), prefix.size()).append(part);
+    }
+    void add(char tag, std::string_view part) {
+        bytes_.push_back(tag);
+        add(part);
+    }
+    [[nodiscard]] std::uint64_t hash() const { return XXH3_64bits(bytes_.data(), bytes_.size()); }
+
+private:
+    std::string bytes_;
+};
+
+void add_variable(Serialisation& bytes, const json& value) {
+    if (value.is_string())
+        bytes.add('s', value.get_ref<const std::string&>());
+    else if (value.is_number_float())
+        bytes.add('d', compact(value));
+    else if (value.is_number())
+        bytes.add('i', compact(value));
+    else
+        bytes.add('b', compact(value));
+}
+
+std::uint64_t hash_of(const RemoteLead& lead) {
+    Serialisation bytes;
+    bytes.add(lead.id.text);
+    for (const auto& spec : sync::field_table()) {
+        const auto& value = lead.content[spec.field];
+        if (value) bytes.add(static_cast<char>(sync::index(spec.field)), *value);
+    }
+    for (const auto& [key, value] : lead.content.custom_variables) {
+        bytes.add('\xFD', key);
+        add_variable(bytes, value);
+    }
+    if (!lead.extra.empty()) bytes.add('\xFE', compact(lead.extra));
+    if (lead.unreadable.any()) bytes.add('\xFF', lead.unreadable.to_string());
+    return bytes.hash();
+}
+
+}  // namespace
+
+Piece piece_of(json&& value) {
+    if (value.is_string()) return std::move(value.get_ref<std::string&>());
+    return std::move(value);
+}
+
+void LeadBuilder::identify(const Piece& value) {
+    const auto* text = std::get_if<std::string>(&value);
+    auto id = text == nullptr ? std::nullopt : sync::canonical(Kind::uuid, *text);
+    if (!id) throw std::invalid_argument{"a lead whose id is no UUID: " + compact(as_json(value)).substr(0, 80)};
+    lead_.id.text = std::move(*id);
+}
+
+void LeadBuilder::set(const sync::FieldSpec& spec, Piece value) {
+    if (is_absent(spec.kind, value)) return;
+    auto text = canonical_text(spec.kind, value);
+    if (!text) {
+        lead_.unreadable.set(sync::index(spec.field));
+        lead_.extra.emplace(spec.name, as_json(std::move(value)));
+    }
+    lead_.content[spec.field] = std::move(text);
+}
+
+bool LeadBuilder::add(std::string_view key, Piece value) {
+    if (const auto* spec = field_called(key)) {
+        const auto at = sync::index(spec->field);
+        if (seen_.test(at)) return false;
+        seen_.set(at);
+        set(*spec, std::move(value));
+        return true;
+    }
+    if (key == "id") {
+        if (!lead_.id.text.empty()) return false;
+        identify(value);
+        return true;
+    }
+    if (is_null(value)) return !lead_.extra.contains(storable(std::string{key}));
+    return lead_.extra.emplace(storable(std::string{key}), as_json(std::move(value))).second;
+}
+
+bool LeadBuilder::add_payload(json::value_t type) {
+    if (type != json::value_t::object && type != json::value_t::null)
+        throw std::invalid_argument{"a lead whose payload is no object: " + lead_.id.text};
+    return !std::exchange(payload_seen_, true);
+}
+
+bool LeadBuilder::is_mirror(std::string_view key) { return std::ranges::find(mirrors, key) != mirrors.end(); }
+
+bool LeadBuilder::add_variable(std::string_view key, Piece value) {
+    if (is_mirror(key)) return true;
+    auto& variables = lead_.content.custom_variables;
+    auto name = storable(std::string{key});
+    const auto* other = std::get_if<json>(&value);
+    if (other != nullptr && other->is_structured())
+        return !variables.contains(name) && nested_.emplace(std::move(name), as_json(std::move(value))).second;
+    if (!nested_.empty() && nested_.contains(name)) return false;
+    return variables.emplace(std::move(name), as_json(std::move(value))).second;
+}
+
+void LeadBuilder::finish() {
+    if (!nested_.empty()) lead_.extra.emplace("payload", std::move(nested_));
+    lead_.content_hash = hash_of(lead_);
+}
+
+}  // namespace leadsync::instantly
