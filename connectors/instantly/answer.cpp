@@ -109,12 +109,7 @@ void Answer::reject(const std::string& reason) const {
 }
 
 json Answer::accepted() const {
-    if (reply_.status < 200 || reply_.status > 299) refuse();
-    try {
-        return parse_json(reply_.body);
-    } catch (const json::parse_error&) {
-        reject("no JSON:" + peer_words());
-    }
+    return accepted([](const std::string& body) { return parse_json(body); });
 }
 
 void Answer::acknowledged() const {

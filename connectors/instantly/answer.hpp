@@ -1,5 +1,6 @@
 #pragma once
 
+#include <stdexcept>
 #include <string>
 #include <string_view>
 
@@ -22,7 +23,20 @@ public:
     /// The server's clock, as it said.
     [[nodiscard]] std::optional<std::chrono::sys_seconds> date() const { return parse_http_date(reply_.date); }
 
-    /// The body of a 2xx as JSON; throws ApiError for any other status and for what is no JSON.
+    /// The body of a 2xx, as `read` takes it; throws ApiError for any other status, and for what `read` throws as
+    /// parse_error (no JSON) or std::invalid_argument (other JSON than asked for).
+    template <class Read>
+    [[nodiscard]] auto accepted(Read read) const {
+        if (reply_.status < 200 || reply_.status > 299) refuse();
+        try {
+            return read(reply_.body);
+        } catch (const nlohmann::json::parse_error&) {
+            reject("no JSON:" + peer_words());
+        } catch (const std::invalid_argument& other) {
+            reject(other.what());
+        }
+    }
+    /// The same as JSON.
     [[nodiscard]] nlohmann::json accepted() const;
     /// The same where the body is of no interest: it may be empty, but no foreign page.
     void acknowledged() const;

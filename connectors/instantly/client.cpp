@@ -76,11 +76,7 @@ json accepted_object(const Answer& answer) {
 }
 
 RemoteLead accepted_lead(const Answer& answer) {
-    try {
-        return parse_lead(answer.accepted());
-    } catch (const std::invalid_argument& broken) {
-        answer.reject(broken.what());
-    }
+    return answer.accepted([](const std::string& body) { return parse_lead(parse_json(body)); });
 }
 
 /// A lead that must be the one asked for.
@@ -88,20 +84,6 @@ RemoteLead accepted_lead(const Answer& answer, const InstantlyId& id) {
     auto lead = accepted_lead(answer);
     if (lead.id != id) answer.reject("another lead: " + lead.id.text);
     return lead;
-}
-
-json items_of(json& page, const Answer& answer) {
-    const auto items = page.is_object() ? page.find("items") : page.end();
-    if (!page.is_object() || items == page.end() || !items->is_array()) answer.reject("no `items`");
-    return std::move(*items);
-}
-
-std::optional<std::string> cursor_of(const json& page, const Answer& answer) {
-    const auto found = page.find("next_starting_after");
-    if (found == page.end() || found->is_null()) return std::nullopt;
-    if (!found->is_string() || found->get_ref<const std::string&>().empty())
-        answer.reject("a cursor that is no text");
-    return found->get<std::string>();
 }
 
 json to_json(const LeadQuery& query) {
@@ -160,22 +142,25 @@ private:
     std::set<std::string, std::less<>> contacts_;
 };
 
-LeadPage parse_page(const LeadQuery& query, const Answer& answer) {
-    auto body = answer.accepted();
-    LeadPage page;
-    auto items = items_of(body, answer);
-    page.leads.reserve(items.size());
-    for (auto& item : items) {
-        try {
-            page.leads.push_back(parse_lead(std::move(item)));
-        } catch (const std::invalid_argument&) {
-            page.unusable.push_back(compact(item));  // untouched
-        }
-    }
-    if (!items.empty()) page.next = cursor_of(body, answer);  // an empty page is the last, whatever it says
+LeadPage accepted_page(const LeadQuery& query, const Answer& answer) {
+    auto page = answer.accepted(parse_lead_page);
     page.answered_at = answer.date();
     PageCheck{query, answer}.check(page);
     return page;
+}
+
+struct Listed {
+    std::vector<json> items;
+    std::optional<std::string> next;
+};
+
+/// A page of any other listing.
+Listed accepted_items(const Answer& answer) {
+    return answer.accepted([](const std::string& body) {
+        auto page = parse_json(body);
+        auto items = items_of(page);
+        return Listed{std::move(items.get_ref<json::array_t&>()), cursor_of(page)};
+    });
 }
 
 BackgroundJob parse_job(const Answer& answer) {
@@ -264,7 +249,7 @@ awaitable<LeadPage> Client::list_leads(LeadQuery query) {
     require(query.ids.size() <= page_max && query.contacts.size() <= page_max, "at most 100 leads are looked up");
     Request request{verb::post, "/api/v2/leads/list", compact(to_json(query)), {}, true};
     const Answer answer = co_await send(std::move(request));
-    co_return parse_page(query, answer);
+    co_return accepted_page(query, answer);
 }
 
 awaitable<std::optional<RemoteLead>> Client::get_lead(InstantlyId id) {
@@ -367,14 +352,12 @@ awaitable<std::vector<json>> Client::list_all(std::string path) {
     std::string target = path + "?limit=100";
     while (true) {
         const Answer answer = co_await get(target);
-        auto page = answer.accepted();
-        auto items = items_of(page, answer);
+        auto [items, next] = accepted_items(answer);
         for (auto& item : items) {
             const auto id = item.is_object() ? text_at(item, "id") : std::nullopt;
             if (!id) answer.reject("an item without an id");
             if (ids.insert(*id).second) all.push_back(std::move(item));  // a cursor that is a time may repeat some
         }
-        const auto next = cursor_of(page, answer);
         if (items.empty() || !next) co_return all;
         if (!cursors.insert(*next).second) answer.reject("the cursor does not advance: " + *next);
         target = path + "?limit=100&starting_after=" + encoded(*next);

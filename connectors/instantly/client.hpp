@@ -10,6 +10,7 @@
 #include <boost/asio/awaitable.hpp>
 #include <nlohmann/json.hpp>
 
+#include "connectors/instantly/page.hpp"
 #include "connectors/instantly/transport.hpp"
 #include "sync/lead.hpp"
 
@@ -17,19 +18,7 @@ namespace leadsync::instantly {
 
 class Answer;
 
-/// A page of `POST /api/v2/leads/list`.
-struct LeadPage {
-    std::vector<sync::RemoteLead> leads;
-    /// Items that are no lead (no usable id), as they came; a caller reports them and goes on.
-    std::vector<std::string> unusable;
-    /// Cursor of the next page: the id of this page's last lead. Nothing after the last page.
-    std::optional<std::string> next;
-    /// Instantly's clock when it answered, to the second; nothing where it did not tell.
-    std::optional<std::chrono::sys_seconds> answered_at;
-};
-
-/// Leads to a page of `leads/list`, and ids to a look-up by them. Source: INSTANTLY.md, Reading leads.
-inline constexpr int page_limit_max = 100;
+/// Ids to a look-up by them. Source: INSTANTLY.md, Reading leads.
 inline constexpr std::size_t look_up_max = 100;
 
 /// What to list. Empty members do not narrow.

@@ -12,8 +12,8 @@ namespace leadsync::instantly {
 /// Parses an answer's JSON. What a strict parser refuses but servers do send is mended: invalid UTF-8 and lone
 /// surrogate escapes become U+FFFD, and a number beyond a double (1e999) becomes text, so that one lead's value never
 /// costs a page. Throws nlohmann::json::parse_error when it is no JSON (a cut or foreign answer) or nests deeper than
-/// 128 levels.
-nlohmann::json parse_json(std::string_view text);
+/// 128 levels. `depth` is how deep the text lies in its document: 0 for all of it.
+nlohmann::json parse_json(std::string_view text, int depth = 0);
 
 /// The text with U+FFFD in place of invalid UTF-8 and NUL: what PostgreSQL takes as text.
 std::string well_formed(std::string_view text);

@@ -70,10 +70,10 @@ class Parser {
 public:
     explicit Parser(std::string_view text) : begin_{text.data()}, at_{begin_}, end_{begin_ + text.size()} {}
 
-    json document() {
-        if (rest().starts_with("\xEF\xBB\xBF")) at_ += 3;  // a byte order mark
+    json document(int depth) {
+        if (depth == 0 && rest().starts_with("\xEF\xBB\xBF")) at_ += 3;  // a byte order mark
         skip_blanks();
-        json result = value(0);
+        json result = value(depth);
         skip_blanks();
         if (at_ != end_) fail("something after the value");
         return result;
@@ -255,6 +255,6 @@ std::string well_formed(std::string_view text) {
     return result;
 }
 
-json parse_json(std::string_view text) { return Parser{text}.document(); }
+json parse_json(std::string_view text, int depth) { return Parser{text}.document(depth); }
 
 }  // namespace leadsync::instantly

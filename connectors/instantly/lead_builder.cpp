@@ -65,10 +65,7 @@ json storable(json value) {
     return result;
 }
 
-json as_json(Piece value) {
-    if (auto* text = std::get_if<std::string>(&value)) return storable(std::move(*text));
-    return storable(std::move(std::get<json>(value)));
-}
+json storable_json(Piece value) { return storable(json_of(std::move(value))); }
 
 bool is_decimal(char c) { return c >= '0' && c <= '9'; }
 
@@ -109,7 +106,7 @@ Value integer_text(const json& value) {
 /// The canonical text of a value that is not null; nothing when it is of another type. Takes what it needs out of
 /// `value` only when it succeeds.
 Value canonical_text(Kind kind, Piece& value) {
-    if (kind == Kind::json) return compact(as_json(std::move(value)));
+    if (kind == Kind::json) return compact(storable_json(std::move(value)));
     auto* text = std::get_if<std::string>(&value);
     if (text != nullptr) {
         if (kind == Kind::text) return storable(std::move(*text));
@@ -188,10 +185,16 @@ Piece piece_of(json&& value) {
     return std::move(value);
 }
 
+json json_of(Piece&& value) {
+    if (auto* text = std::get_if<std::string>(&value)) return std::move(*text);
+    return std::move(std::get<json>(value));
+}
+
 void LeadBuilder::identify(const Piece& value) {
     const auto* text = std::get_if<std::string>(&value);
     auto id = text == nullptr ? std::nullopt : sync::canonical(Kind::uuid, *text);
-    if (!id) throw std::invalid_argument{"a lead whose id is no UUID: " + compact(as_json(value)).substr(0, 80)};
+    if (!id)
+        throw std::invalid_argument{"a lead whose id is no UUID: " + compact(storable_json(value)).substr(0, 80)};
     lead_.id.text = std::move(*id);
 }
 
@@ -200,7 +203,7 @@ void LeadBuilder::set(const sync::FieldSpec& spec, Piece value) {
     auto text = canonical_text(spec.kind, value);
     if (!text) {
         lead_.unreadable.set(sync::index(spec.field));
-        lead_.extra.emplace(spec.name, as_json(std::move(value)));
+        lead_.extra.emplace(spec.name, storable_json(std::move(value)));
     }
     lead_.content[spec.field] = std::move(text);
 }
@@ -219,7 +222,7 @@ bool LeadBuilder::add(std::string_view key, Piece value) {
         return true;
     }
     if (is_null(value)) return !lead_.extra.contains(storable(std::string{key}));
-    return lead_.extra.emplace(storable(std::string{key}), as_json(std::move(value))).second;
+    return lead_.extra.emplace(storable(std::string{key}), storable_json(std::move(value))).second;
 }
 
 bool LeadBuilder::add_payload(json::value_t type) {
@@ -236,9 +239,9 @@ bool LeadBuilder::add_variable(std::string_view key, Piece value) {
     auto name = storable(std::string{key});
     const auto* other = std::get_if<json>(&value);
     if (other != nullptr && other->is_structured())
-        return !variables.contains(name) && nested_.emplace(std::move(name), as_json(std::move(value))).second;
+        return !variables.contains(name) && nested_.emplace(std::move(name), storable_json(std::move(value))).second;
     if (!nested_.empty() && nested_.contains(name)) return false;
-    return variables.emplace(std::move(name), as_json(std::move(value))).second;
+    return variables.emplace(std::move(name), storable_json(std::move(value))).second;
 }
 
 void LeadBuilder::finish() {

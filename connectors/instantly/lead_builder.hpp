@@ -15,8 +15,10 @@ namespace leadsync::instantly {
 /// cost one more allocation.
 using Piece = std::variant<std::string, nlohmann::json>;
 
-/// The same; takes the text out of `value`.
+/// Takes the text out of `value`.
 Piece piece_of(nlohmann::json&& value);
+
+nlohmann::json json_of(Piece&& value);
 
 /// Makes a lead of its members, whoever reads them. What is a field, what its value means, which custom variables are
 /// mirrors and what goes to `extra` is said here and nowhere else; parse_lead tells what comes of it.

@@ -1,0 +1,47 @@
+#include "connectors/instantly/page.hpp"
+
+#include <stdexcept>
+#include <utility>
+
+#include "connectors/instantly/codec.hpp"
+#include "connectors/instantly/quick_page.hpp"
+
+namespace leadsync::instantly {
+
+using nlohmann::json;
+
+json items_of(json& page) {
+    const auto items = page.is_object() ? page.find("items") : page.end();
+    if (!page.is_object() || items == page.end() || !items->is_array()) throw std::invalid_argument{"no `items`"};
+    return std::move(*items);
+}
+
+std::optional<std::string> cursor_of(const json& page) {
+    const auto found = page.find("next_starting_after");
+    if (found == page.end() || found->is_null()) return std::nullopt;
+    if (!found->is_string() || found->get_ref<const std::string&>().empty())
+        throw std::invalid_argument{"a cursor that is no text"};
+    return found->get<std::string>();
+}
+
+LeadPage lead_page_of(json body) {
+    LeadPage page;
+    auto items = items_of(body);
+    page.leads.reserve(items.size());
+    for (auto& item : items) {
+        try {
+            page.leads.push_back(parse_lead(std::move(item)));
+        } catch (const std::invalid_argument&) {
+            page.unusable.push_back(compact(item));  // untouched
+        }
+    }
+    if (!items.empty()) page.next = cursor_of(body);  // an empty page is the last, whatever it says
+    return page;
+}
+
+LeadPage parse_lead_page(const std::string& body) {
+    auto page = quick_page(body);
+    return page ? *std::move(page) : lead_page_of(parse_json(body));
+}
+
+}  // namespace leadsync::instantly
