@@ -1,5 +1,6 @@
 #pragma once
 
+#include <optional>
 #include <string>
 #include <string_view>
 
@@ -15,11 +16,20 @@ namespace leadsync::instantly {
 /// 128 levels. `depth` is how deep the text lies in its document: 0 for all of it.
 nlohmann::json parse_json(std::string_view text, int depth = 0);
 
+/// What stands between the quotes of a JSON string, its escapes read as parse_json reads them; it is taken for valid
+/// UTF-8 without control characters. Throws nlohmann::json::parse_error for an escape that is none.
+std::string unescaped(std::string_view text);
+
 /// The text with U+FFFD in place of invalid UTF-8 and NUL: what PostgreSQL takes as text.
 std::string well_formed(std::string_view text);
 
 /// Compact JSON text; invalid UTF-8 in it becomes U+FFFD.
 std::string compact(const nlohmann::json& value);
+
+/// compact(parse_json(text)), made without a tree where that is simple: of objects with few keys, plain texts,
+/// literals and whole numbers, as summaries mostly are. Nothing for any other text. Texts in it are taken for valid
+/// UTF-8 without control characters.
+std::optional<std::string> compacted(std::string_view text);
 
 /// A lead as it came. Absent and null fields are absent. A field whose value has another type than the field table
 /// says is kept in `extra` under its own key and marked unreadable; numbers and booleans in text fields are taken as

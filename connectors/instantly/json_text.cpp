@@ -79,6 +79,18 @@ public:
         return result;
     }
 
+    /// All of it as the inside of a string.
+    std::string unescaped() {
+        std::string text;
+        text.reserve(rest().size());
+        for (auto run = rest().find('\\'); run != std::string_view::npos; run = rest().find('\\')) {
+            text.append(at_, run);
+            at_ += run;
+            escape(text);
+        }
+        return text.append(at_, end_);
+    }
+
 private:
     [[noreturn]] void fail(const char* reason) const {
         throw json::parse_error::create(101, static_cast<std::size_t>(at_ - begin_), reason, nullptr);
@@ -253,6 +265,10 @@ std::string well_formed(std::string_view text) {
         text.remove_prefix(std::max<std::size_t>(length, 1));
     }
     return result;
+}
+
+std::string unescaped(std::string_view text) {
+    return text.find('\\') == std::string_view::npos ? std::string{text} : Parser{text}.unescaped();
 }
 
 json parse_json(std::string_view text, int depth) { return Parser{text}.document(depth); }

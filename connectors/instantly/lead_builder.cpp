@@ -6,7 +6,6 @@
 #include <cstring>
 #include <limits>
 #include <stdexcept>
-#include <unordered_map>
 #include <utility>
 
 #include <xxhash.h>
@@ -26,20 +25,60 @@ namespace {
 constexpr std::array<std::string_view, 10> mirrors{"firstName", "lastName", "companyName",     "jobTitle", "website",
                                                    "phone",     "email",    "personalization", "campaign", "list_id"};
 
+/// A bit for each length of a mirror's key: most other keys are told by theirs.
+constexpr std::uint32_t mirror_lengths = [] {
+    std::uint32_t lengths = 0;
+    for (const auto mirror : mirrors) lengths |= 1U << mirror.size();
+    return lengths;
+}();
+
+/// Finds a field by its JSON key. Every key of every lead passes here: a hash of three of its characters is as good
+/// for fifty names as one of all, and costs a fifth.
+class FieldsByName {
+public:
+    FieldsByName() {
+        for (const auto& spec : sync::field_table()) {
+            auto at = slot_of(spec.name);
+            while (slots_[at] != nullptr) at = next(at);
+            slots_[at] = &spec;
+        }
+    }
+
+    [[nodiscard]] const sync::FieldSpec* find(std::string_view key) const {
+        if (key.empty()) return nullptr;
+        auto at = slot_of(key);
+        while (slots_[at] != nullptr && slots_[at]->name != key) at = next(at);
+        return slots_[at];
+    }
+
+private:
+    static constexpr std::size_t slot_count = 256;
+    static_assert(sync::field_count < slot_count / 2);
+
+    static std::size_t slot_of(std::string_view key) {
+        const auto character = [&](std::size_t i) { return std::size_t{static_cast<unsigned char>(key[i])}; };
+        return (key.size() * 31 + character(0) * 7 + character(key.size() / 2) * 5 + character(key.size() - 1) * 3)
+               % slot_count;
+    }
+    static std::size_t next(std::size_t slot) { return (slot + 1) % slot_count; }
+
+    std::array<const sync::FieldSpec*, slot_count> slots_{};
+};
+
 const sync::FieldSpec* field_called(std::string_view key) {
-    static const auto by_name = [] {
-        std::unordered_map<std::string_view, const sync::FieldSpec*> result;
-        for (const auto& spec : sync::field_table()) result.emplace(spec.name, &spec);
-        return result;
-    }();
-    const auto found = by_name.find(key);
-    return found == by_name.end() ? nullptr : found->second;
+    static const FieldsByName fields;
+    return fields.find(key);
 }
 
-/// Text that PostgreSQL can hold.
-std::string storable(std::string text) {
+/// Makes of a text one that PostgreSQL can hold.
+void make_storable(std::string& text) {
     for (auto at = text.find('\0'); at != std::string::npos; at = text.find('\0', at)) text.replace(at, 1, "\uFFFD");
-    return text;
+}
+
+std::string storable(std::string_view text) {
+    std::string result{text};
+    make_storable(result);
+    return result;
 }
 
 bool is_storable(const json& value) {
@@ -53,19 +92,19 @@ bool is_storable(const json& value) {
 }
 
 /// The same for every text and key in a value.
-json storable(json value) {
+json storable_tree(json value) {
     if (is_storable(value)) return value;
-    if (value.is_string()) return storable(std::move(value.get_ref<std::string&>()));
+    if (value.is_string()) make_storable(value.get_ref<std::string&>());
     if (value.is_array())
-        for (auto& item : value) item = storable(std::move(item));
+        for (auto& item : value) item = storable_tree(std::move(item));
     if (!value.is_object()) return value;
     auto result = json::object();
     for (auto& [key, item] : value.get_ref<json::object_t&>())
-        result.emplace(storable(key), storable(std::move(item)));
+        result.emplace(storable(key), storable_tree(std::move(item)));
     return result;
 }
 
-json storable_json(Piece value) { return storable(json_of(std::move(value))); }
+json storable_json(Piece&& value) { return storable_tree(json_of(std::move(value))); }
 
 bool is_decimal(char c) { return c >= '0' && c <= '9'; }
 
@@ -77,8 +116,20 @@ bool is_canonical_timestamp(std::string_view text) {
         if (form[i] == 'd' ? !is_decimal(text[i]) : text[i] != form[i]) return false;
     const auto two_digits = [&](std::size_t at) { return (text[at] - '0') * 10 + (text[at + 1] - '0'); };
     const auto within = [](int number, int low, int high) { return number >= low && number <= high; };
-    return text[0] != '0' && within(two_digits(5), 1, 12) && within(two_digits(8), 1, 28) && two_digits(11) < 24
-           && two_digits(14) < 60 && two_digits(17) < 60;
+    return text[0] != '0' && within(two_digits(5), 1, 12) && within(two_digits(8), 1, two_digits(5) == 2 ? 28 : 30)
+           && two_digits(11) < 24 && two_digits(14) < 60 && two_digits(17) < 60;
+}
+
+/// Whether a text is a canonical UUID, likewise.
+bool is_canonical_uuid(std::string_view text) {
+    if (text.size() != 36) return false;
+    bool canonical = true;
+    for (std::size_t i = 0; i < text.size(); ++i) {
+        const bool hyphen = i == 8 || i == 13 || i == 18 || i == 23;
+        const char c = text[i];
+        canonical &= hyphen ? c == '-' : is_decimal(c) || (c >= 'a' && c <= 'f');
+    }
+    return canonical;
 }
 
 Value integer_text(const json& value) {
@@ -106,14 +157,24 @@ Value integer_text(const json& value) {
 /// The canonical text of a value that is not null; nothing when it is of another type. Takes what it needs out of
 /// `value` only when it succeeds.
 Value canonical_text(Kind kind, Piece& value) {
-    if (kind == Kind::json) return compact(storable_json(std::move(value)));
+    if (kind == Kind::json) {
+        const auto* raw = std::get_if<RawJson>(&value);
+        auto compact_text = raw == nullptr ? std::nullopt : compacted(raw->text);
+        return compact_text ? compact_text : compact(storable_json(std::move(value)));
+    }
     auto* text = std::get_if<std::string>(&value);
     if (text != nullptr) {
-        if (kind == Kind::text) return storable(std::move(*text));
+        if (kind == Kind::text) {
+            make_storable(*text);
+            return std::move(*text);
+        }
         if (kind == Kind::timestamp && is_canonical_timestamp(*text)) return std::move(*text);
+        if (kind == Kind::uuid && is_canonical_uuid(*text)) return std::move(*text);
         return kind == Kind::uuid || kind == Kind::timestamp ? sync::canonical(kind, *text) : std::nullopt;
     }
-    const auto& other = std::get<json>(value);
+    const auto* scalar = std::get_if<json>(&value);
+    if (scalar == nullptr) return std::nullopt;
+    const auto& other = *scalar;
     if (kind == Kind::integer) return integer_text(other);
     if (kind == Kind::boolean) return other.is_boolean() ? Value{other.get<bool>() ? "true" : "false"} : std::nullopt;
     return kind == Kind::text && other.is_primitive() ? Value{compact(other)} : std::nullopt;
@@ -187,18 +248,20 @@ Piece piece_of(json&& value) {
 
 json json_of(Piece&& value) {
     if (auto* text = std::get_if<std::string>(&value)) return std::move(*text);
+    if (const auto* raw = std::get_if<RawJson>(&value)) return parse_json(raw->text, raw->depth);
     return std::move(std::get<json>(value));
 }
 
-void LeadBuilder::identify(const Piece& value) {
-    const auto* text = std::get_if<std::string>(&value);
-    auto id = text == nullptr ? std::nullopt : sync::canonical(Kind::uuid, *text);
+void LeadBuilder::identify(Piece&& value) {
+    const bool is_text = std::holds_alternative<std::string>(value);
+    auto id = is_text ? canonical_text(Kind::uuid, value) : std::nullopt;
     if (!id)
-        throw std::invalid_argument{"a lead whose id is no UUID: " + compact(storable_json(value)).substr(0, 80)};
+        throw std::invalid_argument{"a lead whose id is no UUID: "
+                                    + compact(storable_json(std::move(value))).substr(0, 80)};
     lead_.id.text = std::move(*id);
 }
 
-void LeadBuilder::set(const sync::FieldSpec& spec, Piece value) {
+void LeadBuilder::set(const sync::FieldSpec& spec, Piece&& value) {
     if (is_absent(spec.kind, value)) return;
     auto text = canonical_text(spec.kind, value);
     if (!text) {
@@ -208,7 +271,7 @@ void LeadBuilder::set(const sync::FieldSpec& spec, Piece value) {
     lead_.content[spec.field] = std::move(text);
 }
 
-bool LeadBuilder::add(std::string_view key, Piece value) {
+bool LeadBuilder::add(std::string_view key, Piece&& value) {
     if (const auto* spec = field_called(key)) {
         const auto at = sync::index(spec->field);
         if (seen_.test(at)) return false;
@@ -218,11 +281,11 @@ bool LeadBuilder::add(std::string_view key, Piece value) {
     }
     if (key == "id") {
         if (!lead_.id.text.empty()) return false;
-        identify(value);
+        identify(std::move(value));
         return true;
     }
-    if (is_null(value)) return !lead_.extra.contains(storable(std::string{key}));
-    return lead_.extra.emplace(storable(std::string{key}), storable_json(std::move(value))).second;
+    if (is_null(value)) return !lead_.extra.contains(storable(key));
+    return lead_.extra.emplace(storable(key), storable_json(std::move(value))).second;
 }
 
 bool LeadBuilder::add_payload(json::value_t type) {
@@ -231,17 +294,26 @@ bool LeadBuilder::add_payload(json::value_t type) {
     return !std::exchange(payload_seen_, true);
 }
 
-bool LeadBuilder::is_mirror(std::string_view key) { return std::ranges::find(mirrors, key) != mirrors.end(); }
+bool LeadBuilder::is_mirror(std::string_view key) {
+    return (mirror_lengths >> std::min<std::size_t>(key.size(), 31) & 1U) != 0
+           && std::ranges::find(mirrors, key) != mirrors.end();
+}
 
-bool LeadBuilder::add_variable(std::string_view key, Piece value) {
+bool LeadBuilder::add_variable(std::string_view key, Piece&& value) {
+    if (std::holds_alternative<RawJson>(value)) value = json_of(std::move(value));
     if (is_mirror(key)) return true;
     auto& variables = lead_.content.custom_variables;
-    auto name = storable(std::string{key});
-    const auto* other = std::get_if<json>(&value);
-    if (other != nullptr && other->is_structured())
-        return !variables.contains(name) && nested_.emplace(std::move(name), storable_json(std::move(value))).second;
+    auto name = storable(key);
     if (!nested_.empty() && nested_.contains(name)) return false;
-    return variables.emplace(std::move(name), storable_json(std::move(value))).second;
+    if (auto* text = std::get_if<std::string>(&value)) {
+        make_storable(*text);
+        return variables.try_emplace(std::move(name), std::move(*text)).second;
+    }
+    auto& other = std::get<json>(value);
+    if (!other.is_structured()) return variables.try_emplace(std::move(name), std::move(other)).second;
+    if (variables.contains(name)) return false;
+    nested_.emplace(std::move(name), storable_tree(std::move(other)));
+    return true;
 }
 
 void LeadBuilder::finish() {

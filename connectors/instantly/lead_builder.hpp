@@ -11,13 +11,20 @@
 
 namespace leadsync::instantly {
 
+/// A JSON object or array as it came, `depth` levels deep in its document; nobody has looked inside yet.
+struct RawJson {
+    std::string_view text;
+    int depth;
+};
+
 /// One value as it was read. A text stands by itself: most values of a lead are texts, and inside a `json` each would
 /// cost one more allocation.
-using Piece = std::variant<std::string, nlohmann::json>;
+using Piece = std::variant<std::string, nlohmann::json, RawJson>;
 
 /// Takes the text out of `value`.
 Piece piece_of(nlohmann::json&& value);
 
+/// Throws nlohmann::json::parse_error for raw JSON that is none, as all that takes a Piece does.
 nlohmann::json json_of(Piece&& value);
 
 /// Makes a lead of its members, whoever reads them. What is a field, what its value means, which custom variables are
@@ -29,14 +36,14 @@ public:
 
     /// A member of the lead other than `payload`. False, and nothing is taken, when there was one of this key. Throws
     /// std::invalid_argument for an `id` that is no UUID.
-    bool add(std::string_view key, Piece value);
+    bool add(std::string_view key, Piece&& value);
 
     /// `payload`, a value of the given type; an object's members follow by add_variable. False when there was one.
     /// Throws std::invalid_argument when it is no object.
     bool add_payload(nlohmann::json::value_t type);
 
-    /// A member of `payload`. False, and nothing is taken, when there was one of this key.
-    bool add_variable(std::string_view key, Piece value);
+    /// A member of `payload`. False, and nothing is added, when there was one of this key.
+    bool add_variable(std::string_view key, Piece&& value);
 
     /// Whether a variable of this key is dropped, for it only repeats a standard field.
     static bool is_mirror(std::string_view key);
@@ -45,8 +52,8 @@ public:
     void finish();
 
 private:
-    void identify(const Piece& value);
-    void set(const sync::FieldSpec& spec, Piece value);
+    void identify(Piece&& value);
+    void set(const sync::FieldSpec& spec, Piece&& value);
 
     sync::RemoteLead& lead_;
     std::bitset<sync::field_count> seen_;

@@ -39,18 +39,15 @@ std::string_view between(const char* begin, const char* end) {
 }
 
 std::string_view without_blanks_behind(std::string_view text) {
-    while (!text.empty() && std::string_view{" \n\r\t"}.find(text.back()) != std::string_view::npos)
-        text.remove_suffix(1);
+    const auto is_blank = [](char c) { return c == ' ' || c == '\n' || c == '\r' || c == '\t'; };
+    while (!text.empty() && is_blank(text.back())) text.remove_suffix(1);
     return text;
 }
 
-/// A text with its quotes, unescaped. What simdjson finds stands on valid UTF-8 and has an end, but what it holds
-/// between is looked at by nobody before: an escape may be none.
-std::string unescaped(std::string_view quoted) {
-    require_plain(quoted.size() >= 2 && quoted.back() == '"');
-    const auto text = quoted.substr(1, quoted.size() - 2);
-    if (text.find('\\') == std::string_view::npos) return std::string{text};
-    return std::move(parse_json(quoted, member_depth).get_ref<std::string&>());
+/// What stands between the quotes. simdjson vouches for its UTF-8 and for its end, not for its escapes.
+std::string_view unquoted(std::string_view text) {
+    require_plain(text.size() >= 2 && text.back() == '"');
+    return text.substr(1, text.size() - 2);
 }
 
 /// The key before the value that starts at `value`. `buffer` keeps it when it has escapes.
@@ -62,32 +59,39 @@ std::string_view key_of(const ondemand::field& member, const char* value, std::s
     auto quoted = without_blanks_behind(between(begin - 1, value));
     require_plain(quoted.ends_with(':'));
     quoted.remove_suffix(1);
-    buffer = unescaped(without_blanks_behind(quoted));
+    buffer = unescaped(unquoted(without_blanks_behind(quoted)));
     require_plain(buffer.find('\0') == std::string::npos);  // by its mended key a member may be like another
     return buffer;
 }
 
-/// Takes a value. simdjson only knows where it begins and ends (to skip it, it would count brackets), so that every
-/// byte of one passes parse_json, except for plain texts.
+/// Takes a value. simdjson only knows where one begins and ends, and that by counting brackets: what it is, is said
+/// by parse_json, here or where raw JSON is read.
 Piece taken(ondemand::value& value, int depth) {
     const std::string_view token = value.raw_json_token();
     switch (token.front()) {
         case '"':
             static_cast<void>(value.get_raw_json_string().value());
-            return unescaped(without_blanks_behind(token));
+            return unescaped(unquoted(without_blanks_behind(token)));
         case '{': {
             ondemand::object object = value.get_object();
-            const std::string_view text = object.raw_json();
-            return parse_json(text, depth);
+            return RawJson{object.raw_json(), depth};
         }
         case '[': {
             ondemand::array array = value.get_array();
-            const std::string_view text = array.raw_json();
-            return parse_json(text, depth);
+            return RawJson{array.raw_json(), depth};
         }
         default:
             return piece_of(parse_json(token, depth));  // a number may be mended to a text
     }
+}
+
+/// Passes over a value that nobody wants, but not over what is none.
+void pass(ondemand::value& value) {
+    const auto token = without_blanks_behind(value.raw_json_token());
+    if (token.front() == '"' && unquoted(token).find('\\') == std::string_view::npos)
+        static_cast<void>(value.get_raw_json_string().value());
+    else
+        static_cast<void>(json_of(taken(value, variable_depth)));
 }
 
 /// Calls `each(key, value)` for each member of an object, in order.
@@ -104,14 +108,15 @@ bool is_object(ondemand::value& value) { return value.raw_json_token().front() =
 
 void read_payload(LeadBuilder& builder, ondemand::value& payload) {
     if (!is_object(payload)) {
-        const auto value = taken(payload, field_depth);
-        const auto* other = std::get_if<json>(&value);
-        require_plain(builder.add_payload(other == nullptr ? json::value_t::string : other->type()));
+        require_plain(builder.add_payload(json_of(taken(payload, field_depth)).type()));
         return;
     }
     require_plain(builder.add_payload(json::value_t::object));
     for_each_member(payload.get_object(), [&](std::string_view key, ondemand::value& value) {
-        require_plain(builder.add_variable(key, taken(value, variable_depth)));
+        if (LeadBuilder::is_mirror(key))
+            pass(value);
+        else
+            require_plain(builder.add_variable(key, taken(value, variable_depth)));
     });
 }
 
