@@ -27,11 +27,9 @@ constexpr int variable_depth = 4;
 
 constexpr std::size_t kept_max = 4U << 20U;  ///< Larger bodies are read by a parser that goes with them.
 
-/// The page is for the tree.
-struct NotPlain {};
-
+/// What is not plain is thrown as std::invalid_argument, and the page is left to the tree.
 void require_plain(bool condition) {
-    if (!condition) throw NotPlain{};
+    if (!condition) throw std::invalid_argument{"not plain"};
 }
 
 std::string_view between(const char* begin, const char* end) {
