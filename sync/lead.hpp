@@ -49,8 +49,8 @@ struct RemoteLead {
     std::bitset<field_count> unreadable;
     /// Hash of all of the above: equal content, equal hash.
     std::uint64_t content_hash = 0;
-    /// Hash of the bytes it came as: equal bytes, equal hash; 0 where they were not kept (by itself, in a page that had
-    /// to be mended).
+    /// Hash of the bytes it came as: equal bytes, equal hash; 0 where they were not kept (by itself, in a page that
+    /// had to be mended).
     std::uint64_t raw_hash = 0;
 };
 

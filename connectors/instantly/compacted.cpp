@@ -71,7 +71,7 @@ private:
             if (!key || !take(':')) return false;
             skip_blanks();
             if (!value(level + 1)) return false;
-            member.key = *key;
+            member.key = key->substr(1, key->size() - 2);  // with its quotes, "a " would come before "a"
             member.end = out_.size();
             skip_blanks();
             if (rest_.starts_with('}')) break;

@@ -232,10 +232,10 @@ asio::awaitable<Reply> Connection::exchange(const Request& request, std::string 
 std::string Connection::unpack(const std::string& encoding, std::string body, std::string_view step) const {
     if (body.empty() || encoding.empty() || beast::iequals(encoding, "identity")) return body;
     if (!beast::iequals(encoding, "gzip")) fail(step, "answer in an encoding that was not asked for: " + encoding);
-    auto [text, error] = gunzip(body, options_.body_limit);
-    if (error == InflateError::too_large) fail(step, error_code{http::error::body_limit});
-    if (error) fail(step, "broken gzip in the answer");
-    return text;
+    auto inflated = gunzip(body, options_.body_limit);
+    if (inflated.error == InflateError::too_large) fail(step, error_code{http::error::body_limit});
+    if (inflated.error) fail(step, "broken gzip in the answer");
+    return std::move(inflated.text);  // with its capacity: a page is read in place where there is some left
 }
 
 bool Connection::quiet() {

@@ -26,7 +26,7 @@ struct LeadPage {
 };
 
 /// The page that an answer's body holds, not yet held against what was asked for, and without `answered_at`. Reads
-/// with simdjson, some ten times as fast as by a tree; what is not plain (invalid UTF-8, a key that comes twice, an
+/// with simdjson, more than twice as fast as by a tree; what is not plain (invalid UTF-8, a key that comes twice, an
 /// item that is no lead, …) is left to parse_json and lead_page_of, which mend it or refuse it: the page and what is
 /// thrown are theirs, but for `raw_hash`. A body with 64 bytes of capacity behind its end is read in place, another
 /// is copied. Throws nlohmann::json::parse_error when it is no JSON, std::invalid_argument when it is no page.

@@ -1,6 +1,5 @@
 #include "connectors/instantly/quick_page.hpp"
 
-#include <cstring>
 #include <stdexcept>
 #include <string_view>
 #include <utility>
