@@ -129,13 +129,10 @@ void Leads::set_status(const std::vector<LeadId>& ids, sync::SyncStatus status, 
 
 void Leads::note_creates(const std::map<LeadId, store::NotedCreate>& creates) {
     static const Statement statement{"note_creates", R"sql(
-        INSERT INTO sync.creates AS c (workspace, lead_id, attempted_at, last_attempt_at, campaign, list_id, sent)
+        INSERT INTO sync.creates (workspace, lead_id, attempted_at, last_attempt_at, campaign, list_id, sent)
         SELECT $1, u.id, to_timestamp(u.at::float8), to_timestamp(u.at::float8), u.campaign, u.list_id, u.sent
         FROM unnest($2::uuid[], $3::text[], $4::uuid[], $5::uuid[], $6::jsonb[]) AS u(id, at, campaign, list_id, sent)
-        ON CONFLICT (workspace, lead_id) DO UPDATE
-            SET last_attempt_at = excluded.last_attempt_at,
-                sent = (SELECT jsonb_object_agg(old.key, old.value) FROM jsonb_each(c.sent) AS old
-                        WHERE coalesce(nullif(excluded.sent -> old.key, 'null'), old.value) = old.value)
+        ON CONFLICT (workspace, lead_id) DO UPDATE SET last_attempt_at = excluded.last_attempt_at
     )sql"};
     if (creates.empty()) return;
     BinaryArray ids{uuid};

@@ -131,7 +131,7 @@ public:
                             const sync::Value& error) = 0;
 
     /// Creates that are about to leave, at their `at`. One that is noted already stays as it is, but for when it was
-    /// attempted last, and for values that are sent otherwise now: which of them made the lead is not known.
+    /// attempted last.
     virtual void note_creates(const std::map<sync::LeadId, NotedCreate>& creates) = 0;
     virtual std::map<sync::LeadId, NotedCreate> noted_creates(const std::vector<sync::LeadId>& ids) = 0;
     /// Their outcome is known.

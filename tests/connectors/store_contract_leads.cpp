@@ -499,24 +499,6 @@ TEST_P(LeadsContract, RemembersTheFirstCreateThatLeftUntilItIsForgotten) {
     EXPECT_EQ(noted(), (Noted{{lead_id(2), to_list}}));
 }
 
-TEST_P(LeadsContract, ForgetsWhatARepeatedCreateSendsOtherwise) {
-    const auto note = [&](std::map<sync::Key, sync::Value> sent) {
-        const store::NotedCreate create{an_instant, campaign_id, std::nullopt, std::move(sent)};
-        store_->run([&](Transaction& transaction) { transaction.leads.note_creates({{lead_id(1), create}}); });
-    };
-    const auto sent = [&] {
-        return store_->run([](Transaction& transaction) {
-            return transaction.leads.noted_creates({lead_id(1)}).at(lead_id(1)).sent;
-        });
-    };
-    note({{"first_name", "Ada"}, {"phone", "1"}, {"website", "acme.io"}, {"tier \"x\"", "gold"}});
-    note({{"first_name", "Grace"}, {"phone", "1"}, {"tier \"x\"", std::nullopt}});
-    const std::map<sync::Key, sync::Value> left{{"phone", "1"}, {"website", "acme.io"}, {"tier \"x\"", "gold"}};
-    EXPECT_EQ(sent(), left) << "either value may be the one that was stored";
-    note({{"phone", "2"}, {"website", "w"}, {"tier \"x\"", "none"}});
-    EXPECT_TRUE(sent().empty());
-}
-
 TEST_P(LeadsContract, AdoptsWhatANotedCreateHasMadeWhereverItIs) {
     const auto id = new_row("ada@acme.io");
     const store::NotedCreate to_campaign{an_instant, campaign_id, std::nullopt};

@@ -374,14 +374,8 @@ void ModelLeads::set_status(const std::vector<LeadId>& ids, SyncStatus status, c
 }
 
 void ModelLeads::note_creates(const std::map<LeadId, store::NotedCreate>& creates) {
-    for (const auto& [id, create] : creates) {
-        auto& noted = transaction_.write().creates.emplace(id, create).first->second;
-        noted.last_at = create.at;
-        std::erase_if(noted.sent, [&](const auto& old) {
-            const auto now = create.sent.find(old.first);
-            return now != create.sent.end() && now->second && now->second != old.second;
-        });
-    }
+    for (const auto& [id, create] : creates)
+        transaction_.write().creates.emplace(id, create).first->second.last_at = create.at;
 }
 
 std::map<LeadId, store::NotedCreate> ModelLeads::noted_creates(const std::vector<LeadId>& ids) {
