@@ -203,12 +203,26 @@ private:
         const auto noted = transaction_.leads.noted_creates({row.id});
         if (const auto create = noted.find(row.id); create != noted.end()) {
             for (const auto& [key, value] : create->second.sent) sync::set_value(known.base.content, key, value);
+            take_what_was_resent(known.base.content, create->second, observation.lead.content);
             known.base.content[Field::campaign] = create->second.campaign;
             known.base.content[Field::list_id] = create->second.list;
         }
         created_.push_back(row.id);
         merge(std::move(known), observation, Guarded::no);
         result_.merged.back().adopted = true;
+    }
+
+    /// Where the lead shows what the last attempt sent, that is what it was made of, or what comes to the same.
+    static void take_what_was_resent(sync::Content& base, const store::NotedCreate& create,
+                                     const sync::Content& remote) {
+        if (create.resent.empty()) return;
+        auto keys = create.sent;
+        keys.insert(create.resent.begin(), create.resent.end());
+        for (const auto& [key, first] : keys) {
+            const auto last = create.resent.find(key);
+            const auto value = last == create.resent.end() ? sync::Value{} : last->second;
+            if (sync::agree(value, sync::value_of(remote, key))) sync::set_value(base, key, value);
+        }
     }
 
     void add(const LeadId& id, const Observation& observation) {

@@ -132,7 +132,8 @@ void Leads::note_creates(const std::map<LeadId, store::NotedCreate>& creates) {
         INSERT INTO sync.creates (workspace, lead_id, attempted_at, last_attempt_at, campaign, list_id, sent)
         SELECT $1, u.id, to_timestamp(u.at::float8), to_timestamp(u.at::float8), u.campaign, u.list_id, u.sent
         FROM unnest($2::uuid[], $3::text[], $4::uuid[], $5::uuid[], $6::jsonb[]) AS u(id, at, campaign, list_id, sent)
-        ON CONFLICT (workspace, lead_id) DO UPDATE SET last_attempt_at = excluded.last_attempt_at
+        ON CONFLICT (workspace, lead_id) DO UPDATE
+            SET last_attempt_at = excluded.last_attempt_at, resent = excluded.sent
     )sql"};
     if (creates.empty()) return;
     BinaryArray ids{uuid};
@@ -154,7 +155,7 @@ void Leads::note_creates(const std::map<LeadId, store::NotedCreate>& creates) {
 std::map<LeadId, store::NotedCreate> Leads::noted_creates(const std::vector<LeadId>& ids) {
     static const Statement statement{"noted_creates", R"sql(
         SELECT lead_id, (extract(epoch FROM attempted_at) * 1000000)::int8, campaign, list_id, sent::text,
-               (extract(epoch FROM last_attempt_at) * 1000000)::int8
+               (extract(epoch FROM last_attempt_at) * 1000000)::int8, resent::text
         FROM sync.creates WHERE workspace = $1 AND lead_id = ANY ($2::uuid[])
     )sql"};
     std::map<LeadId, store::NotedCreate> noted;
@@ -163,13 +164,15 @@ std::map<LeadId, store::NotedCreate> Leads::noted_creates(const std::vector<Lead
         return field.is_null() ? sync::Value{} : sync::Value{field.c_str()};
     };
     for (const auto& row : execute(transaction_, statement, workspace_, array_of(ids))) {
-        const auto sent = row[4].is_null() ? std::map<sync::Key, sync::Value>{}
-                                           : expectations_from_json(nlohmann::json::parse(row[4].c_str()));
+        const auto values = [](const pqxx::field& field) {
+            return field.is_null() ? std::map<sync::Key, sync::Value>{}
+                                   : expectations_from_json(nlohmann::json::parse(field.c_str()));
+        };
         const auto instant = [](const pqxx::field& field) {
             return sync::Instant{std::chrono::microseconds{field.as<std::int64_t>()}};
         };
-        noted.emplace(LeadId{row[0].c_str()},
-                      store::NotedCreate{instant(row[1]), value(row[2]), value(row[3]), sent, instant(row[5])});
+        noted.emplace(LeadId{row[0].c_str()}, store::NotedCreate{instant(row[1]), value(row[2]), value(row[3]),
+                                                                 values(row[4]), instant(row[5]), values(row[6])});
     }
     return noted;
 }

@@ -60,6 +60,8 @@ struct NotedCreate {
     /// What was sent: the base of the lead if it was made, and what it is known by where it has no email.
     std::map<sync::Key, sync::Value> sent{};
     sync::Instant last_at{};  ///< of the last attempt: reads may lag behind it
+    /// What the last attempt sent, where it was not the first: either may have made the lead.
+    std::map<sync::Key, sync::Value> resent{};
 
     bool operator==(const NotedCreate&) const = default;
 };
@@ -131,7 +133,7 @@ public:
                             const sync::Value& error) = 0;
 
     /// Creates that are about to leave, at their `at`. One that is noted already stays as it is, but for when it was
-    /// attempted last.
+    /// attempted last, and what was sent then.
     virtual void note_creates(const std::map<sync::LeadId, NotedCreate>& creates) = 0;
     virtual std::map<sync::LeadId, NotedCreate> noted_creates(const std::vector<sync::LeadId>& ids) = 0;
     /// Their outcome is known.

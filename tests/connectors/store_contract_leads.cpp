@@ -499,6 +499,27 @@ TEST_P(LeadsContract, RemembersTheFirstCreateThatLeftUntilItIsForgotten) {
     EXPECT_EQ(noted(), (Noted{{lead_id(2), to_list}}));
 }
 
+TEST_P(LeadsContract, RemembersWhatTheFirstAndTheLastAttemptOfACreateSent) {
+    using Sent = std::map<sync::Key, sync::Value>;
+    const auto note = [&](Sent sent) {
+        const store::NotedCreate create{an_instant, campaign_id, std::nullopt, std::move(sent)};
+        store_->run([&](Transaction& transaction) { transaction.leads.note_creates({{lead_id(1), create}}); });
+    };
+    const auto noted = [&] {
+        return store_->run(
+            [](Transaction& transaction) { return transaction.leads.noted_creates({lead_id(1)}).at(lead_id(1)); });
+    };
+    const Sent first{{"first_name", "Ada"}, {"tier \"x\"", "gold"}};
+    note(first);
+    EXPECT_EQ(noted().sent, first);
+    EXPECT_EQ(noted().resent, Sent{});
+    note({{"first_name", "Grace"}});
+    const Sent last{{"first_name", "Augusta"}, {"phone", std::nullopt}};
+    note(last);
+    EXPECT_EQ(noted().sent, first);
+    EXPECT_EQ(noted().resent, last);
+}
+
 TEST_P(LeadsContract, AdoptsWhatANotedCreateHasMadeWhereverItIs) {
     const auto id = new_row("ada@acme.io");
     const store::NotedCreate to_campaign{an_instant, campaign_id, std::nullopt};

@@ -374,8 +374,11 @@ void ModelLeads::set_status(const std::vector<LeadId>& ids, SyncStatus status, c
 }
 
 void ModelLeads::note_creates(const std::map<LeadId, store::NotedCreate>& creates) {
-    for (const auto& [id, create] : creates)
-        transaction_.write().creates.emplace(id, create).first->second.last_at = create.at;
+    for (const auto& [id, create] : creates) {
+        const auto [noted, is_first] = transaction_.write().creates.emplace(id, create);
+        noted->second.last_at = create.at;
+        if (!is_first) noted->second.resent = create.sent;
+    }
 }
 
 std::map<LeadId, store::NotedCreate> ModelLeads::noted_creates(const std::vector<LeadId>& ids) {
