@@ -76,7 +76,7 @@ asio::awaitable<void> Sweep::open() {
     for (const auto& at : state.open) {
         auto range = std::make_unique<Range>();
         range->at = at;
-        range->is_proven = !at.cursor || at.pages > 0;
+        range->is_made_up = at.pages == 0 && at.cursor && sync::is_made_up(*at.cursor);
         ranges_.push_back(std::move(range));
     }
 }
@@ -148,7 +148,6 @@ asio::awaitable<Sweep::Range*> Sweep::cut() {
     from->at.end = *at;
     auto part = std::make_unique<Range>();
     part->at = {*number, *at, end, 0};
-    part->is_proven = false;
     part->is_made_up = true;
     ranges_.push_back(std::move(part));
     co_return ranges_.back().get();
@@ -201,7 +200,6 @@ asio::awaitable<instantly::LeadPage> Sweep::fetch_page(Range& range) {
             auto page = co_await client_.list_leads(query);
             page_limit_ = std::min(reading_.page_limit, page_limit_ * 2);
             if (range.is_made_up) takes_made_up_ = true;
-            range.is_proven = true;
             range.is_made_up = false;
             co_return page;
         } catch (const instantly::AnswerTooLarge& error) {
@@ -210,9 +208,13 @@ asio::awaitable<instantly::LeadPage> Sweep::fetch_page(Range& range) {
             spdlog::warn("workspace {}: {}; asking for {} leads", workspace_, error.what(), page_limit_);
         } catch (const instantly::ApiError& error) {
             // A server may also take no notice of a cursor that it does not know, and begin at the first lead.
-            const bool is_no_answer = !range.is_proven && error.status() == 200;
+            const bool is_no_answer = range.is_made_up && error.status() == 200;
             const bool begins_anew = is_no_answer && ++range.rejections >= rejections_max;
-            if (!cursor || (error.failure().kind != sync::FailureKind::lead && !begins_anew)) throw;
+            if (!cursor || (error.failure().kind != sync::FailureKind::lead && !begins_anew)) {
+                // It was not the cursor: the next try begins where the range durably stands, not further back.
+                if (std::exchange(range.steps_back, 0) > 0) range.is_known = false;
+                throw;
+            }
             refused = true;
             spdlog::log(range.is_made_up ? spdlog::level::info : spdlog::level::warn,
                         "workspace {}: cursor {} is refused: {}", workspace_, *cursor, error.what());

@@ -69,12 +69,11 @@ private:
         std::optional<sync::Stretch> stretch;  ///< its last page
         bool is_taken = false;
         bool is_known = true;     ///< after a failed transaction it is read anew: what was committed is not known
-        bool is_proven = true;    ///< a page has come for its cursor, or for one like it
         bool is_made_up = false;  ///< its cursor is an id that no lead has
         bool is_complete = false;
         bool is_being_cut = false;
         int steps_back = 0;
-        int rejections = 0;  ///< of answers to a cursor that is not proven
+        int rejections = 0;  ///< of answers to a cursor that is made up
     };
     class Share;
 

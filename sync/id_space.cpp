@@ -9,6 +9,7 @@
 namespace leadsync::sync {
 namespace {
 
+constexpr std::string_view no_chance{"-8000-000000000000"};
 constexpr auto last_place = std::numeric_limits<std::uint64_t>::max();
 
 std::uint64_t place_of_end(const std::optional<std::string>& end) { return end ? place_of(*end) : last_place; }
@@ -34,8 +35,10 @@ std::string id_at(std::uint64_t place) {
     std::array<char, 17> hex{};
     std::snprintf(hex.data(), hex.size(), "%016llx", static_cast<unsigned long long>(place));
     const std::string digits{hex.data()};
-    return digits.substr(0, 8) + "-" + digits.substr(8, 4) + "-7" + digits.substr(13, 3) + "-8000-000000000000";
+    return digits.substr(0, 8) + "-" + digits.substr(8, 4) + "-7" + digits.substr(13, 3) + std::string{no_chance};
 }
+
+bool is_made_up(std::string_view id) { return id.ends_with(no_chance); }
 
 double leads_between(const std::string& begin, const std::optional<std::string>& end, const Stretch& stretch) {
     const auto from = place_of(begin);

@@ -16,6 +16,7 @@ namespace leadsync::sync {
 std::uint64_t place_of(std::string_view id);
 /// An id at that place that no lead has: a well-formed UUIDv7 without chance in it.
 std::string id_at(std::uint64_t place);
+bool is_made_up(std::string_view id);
 
 /// Leads in order of id, as read in a row.
 struct Stretch {
