@@ -18,6 +18,10 @@ void warn_of_unusable(const std::string& workspace, const instantly::LeadPage& p
                      item.substr(0, 200));
 }
 
+SweepRules rules_of(const WorkspaceConfig& config, milliseconds patience) {
+    return {.changes = config.guard.changes, .remote_deletes = config.deletes.remote, .patience = patience};
+}
+
 }  // namespace
 
 Observer::Observer(instantly::Client& fresh, instantly::Client& rest, store::Store& store, Clock& clock,
@@ -32,17 +36,8 @@ Observer::Observer(instantly::Client& fresh, instantly::Client& rest, store::Sto
       queued_{queued},
       freshness_{config.freshness},
       observing_{.policy = config.conflicts},
-      sweep_{rest,
-             store,
-             clock,
-             persistence_,
-             config.name,
-             {.observing = observing_,
-              .changes = config.guard.changes,
-              .remote_deletes = config.deletes.remote,
-              .patience = patience},
-             reading,
-             queued},
+      pages_{rest, store, clock, config.name, observing_, reading.page_limit, queued},
+      sweep_{pages_, store, clock, persistence_, config.name, rules_of(config, patience), reading},
       deletions_{rest, store, clock, config.name, observing_, config.deletes.remote, config.guard.deletes} {}
 
 asio::awaitable<void> Observer::sweep() {
@@ -82,8 +77,8 @@ asio::awaitable<void> Observer::sweep_forever() {
             co_await clock_.sleep_for(wait);
         }
         co_await sweep();
-        const auto& [pages, leads, complete] = sweep_.progress();
-        spdlog::info("workspace {}: sweep complete, {} leads in {} pages", workspace_, leads, pages);
+        const auto& read = sweep_.progress();
+        spdlog::info("workspace {}: sweep complete, {} leads in {} pages", workspace_, read.leads, read.pages);
     }
 }
 

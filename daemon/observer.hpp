@@ -1,7 +1,6 @@
 #pragma once
 
 #include <chrono>
-#include <functional>
 #include <string>
 
 #include <boost/asio/awaitable.hpp>
@@ -12,6 +11,7 @@
 #include "daemon/config.hpp"
 #include "daemon/deletions.hpp"
 #include "daemon/observation.hpp"
+#include "daemon/pages.hpp"
 #include "daemon/persistence.hpp"
 #include "daemon/sweep.hpp"
 #include "daemon/workspace_state.hpp"
@@ -40,7 +40,7 @@ public:
     boost::asio::awaitable<void> read_catalog_forever();
     boost::asio::awaitable<void> read_catalog();
 
-    void on_progress(std::function<void(const SweepProgress&)> report) { sweep_.on_progress(std::move(report)); }
+    void on_progress(const TellProgress& report) { sweep_.on_progress(report); }
 
 private:
     boost::asio::awaitable<void> read_new_leads();
@@ -56,6 +56,7 @@ private:
     Signal& queued_;  ///< there may be something to push
     FreshnessConfig freshness_;
     ObserveOptions observing_;
+    Pages pages_;
     Sweep sweep_;
     Deletions deletions_;
 };

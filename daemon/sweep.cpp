@@ -38,19 +38,21 @@ std::optional<sync::Stretch> stretch_of(const std::vector<sync::InstantlyId>& id
     return sync::Stretch{sync::place_of(ids.front().text), sync::place_of(ids.back().text), ids.size()};
 }
 
+bool is_begun_at_made_up_id(const store::SweepRange& range) {
+    return range.pages == 0 && range.cursor && sync::is_made_up(*range.cursor);
+}
+
 }  // namespace
 
-Sweep::Sweep(instantly::Client& client, store::Store& store, Clock& clock, Persistence persistence,
-             std::string workspace, const SweepRules& rules, const Reading& reading, Signal& queued)
-    : client_{client},
+Sweep::Sweep(Pages& pages, store::Store& store, Clock& clock, Persistence persistence, std::string workspace,
+             const SweepRules& rules, const Reading& reading)
+    : pages_{pages},
       store_{store},
       clock_{clock},
       persistence_{std::move(persistence)},
       workspace_{std::move(workspace)},
       rules_{rules},
-      reading_{reading},
-      queued_{queued},
-      page_limit_{reading.page_limit} {}
+      reading_{reading} {}
 
 asio::awaitable<void> Sweep::run() {
     for (is_closed_ = false; !is_closed_;) {
@@ -65,20 +67,23 @@ asio::awaitable<void> Sweep::run() {
 
 asio::awaitable<void> Sweep::open() {
     store::SweepState state;
+    std::optional<std::int64_t> allowed;
     co_await store_.run([&](Transaction& transaction) {
-        allowed_ = sync::allowed(rules_.changes, transaction.leads.count());
+        allowed = sync::allowed(rules_.changes, transaction.leads.count());
         state = transaction.progress.open_sweep(reading_.leads_per_range, reading_.ranges_max);
     });
-    progress_ = {state.pages, state.leads, false};
-    changed_ = state.changed;
+    progress_ = {.pages = state.pages, .leads = state.leads};
+    pages_.allow(allowed, state.changed);
     cuts_ = 0;
     ranges_.clear();
-    for (const auto& at : state.open) {
-        auto range = std::make_unique<Range>();
-        range->at = at;
-        range->is_made_up = at.pages == 0 && at.cursor && sync::is_made_up(*at.cursor);
-        ranges_.push_back(std::move(range));
-    }
+    for (const auto& at : state.open) ranges_.push_back(range_of(at));
+}
+
+std::unique_ptr<Sweep::Range> Sweep::range_of(const store::SweepRange& at) {
+    auto range = std::make_unique<Range>();
+    range->at = at;
+    range->is_made_up = is_begun_at_made_up_id(at);
+    return range;
 }
 
 /// A cut whose transaction seemed to fail may have left a range behind: then it is gone on with.
@@ -146,10 +151,7 @@ asio::awaitable<Sweep::Range*> Sweep::cut() {
     from->is_being_cut = false;
     if (!number) co_return nullptr;
     from->at.end = *at;
-    auto part = std::make_unique<Range>();
-    part->at = {*number, *at, end, 0};
-    part->is_made_up = true;
-    ranges_.push_back(std::move(part));
+    ranges_.push_back(range_of({.number = *number, .cursor = *at, .end = end}));
     co_return ranges_.back().get();
 }
 
@@ -174,52 +176,49 @@ asio::awaitable<void> Sweep::reload(Range& range) {
     });
     const auto found = std::ranges::find(state.open, range.at.number, &store::SweepRange::number);
     range.is_complete = found == state.open.end();
-    if (!range.is_complete) range.at = *found;
+    if (!range.is_complete) {
+        range.at = *found;
+        range.is_made_up = is_begun_at_made_up_id(range.at);
+    }
+    range.steps_back = 0;
     range.is_known = true;
-    changed_ = std::max(changed_, state.changed);
+    pages_.changed_at_least(state.changed);
 }
 
 asio::awaitable<void> Sweep::read_page(Range& range) {
     if (!range.is_known) co_await reload(range);
     if (range.is_complete) co_return;
+    // What a try that fails has stepped back is not gone on from: the next one begins where the range durably stands.
+    range.is_known = false;
     const auto requested_at = clock_.wall();
     instantly::LeadPage page;
     if (!is_behind(range.at.cursor, range.at.end)) page = co_await fetch_page(range);
-    for (const auto& item : page.unusable)
-        spdlog::warn("workspace {}: an item of the page is no lead and is passed over: {}", workspace_,
-                     item.substr(0, 200));
     co_await note_page(range, std::move(page), requested_at);
 }
 
 asio::awaitable<instantly::LeadPage> Sweep::fetch_page(Range& range) {
-    for (;;) {
+    for (bool is_doubted = false;;) {
         const auto cursor = range.at.cursor;
-        instantly::LeadQuery query{.after = cursor, .limit = page_limit_};
-        bool refused = false;
+        instantly::LeadQuery query{.after = cursor};
         try {
-            auto page = co_await client_.list_leads(query);
-            page_limit_ = std::min(reading_.page_limit, page_limit_ * 2);
+            auto page = co_await pages_.fetch(query);
             if (range.is_made_up) takes_made_up_ = true;
             range.is_made_up = false;
             co_return page;
-        } catch (const instantly::AnswerTooLarge& error) {
-            if (page_limit_ == 1) throw;
-            page_limit_ /= 2;
-            spdlog::warn("workspace {}: {}; asking for {} leads", workspace_, error.what(), page_limit_);
         } catch (const instantly::ApiError& error) {
             // A server may also take no notice of a cursor that it does not know, and begin at the first lead.
             const bool is_no_answer = range.is_made_up && error.status() == 200;
             const bool begins_anew = is_no_answer && ++range.rejections >= rejections_max;
-            if (!cursor || (error.failure().kind != sync::FailureKind::lead && !begins_anew)) {
-                // It was not the cursor: the next try begins where the range durably stands, not further back.
-                if (std::exchange(range.steps_back, 0) > 0) range.is_known = false;
-                throw;
-            }
-            refused = true;
+            if (!cursor || (error.failure().kind != sync::FailureKind::lead && !begins_anew)) throw;
             spdlog::log(range.is_made_up ? spdlog::level::info : spdlog::level::warn,
                         "workspace {}: cursor {} is refused: {}", workspace_, *cursor, error.what());
         }
-        if (refused) co_await step_back(range);
+        // In an outage all cursors are refused: it is this one if the server lists leads, and refuses it again.
+        is_doubted = !is_doubted;
+        if (is_doubted)
+            co_await pages_.check_server();
+        else
+            co_await step_back(range);
     }
 }
 
@@ -234,22 +233,6 @@ asio::awaitable<void> Sweep::step_back(Range& range) {
         co_await store_.run([&](Transaction& transaction) { return transaction.leads.id_before(refused); });
 }
 
-/// So many changed leads as the page may bring are kept from the others while it is written.
-class Sweep::Share {
-public:
-    Share(Sweep& sweep, std::int64_t leads) : sweep_{sweep}, leads_{leads} { sweep_.reserved_ += leads_; }
-    ~Share() {
-        sweep_.reserved_ -= leads_;
-        sweep_.freed_.set();
-    }
-    Share(const Share&) = delete;
-    Share& operator=(const Share&) = delete;
-
-private:
-    Sweep& sweep_;
-    std::int64_t leads_;
-};
-
 asio::awaitable<void> Sweep::note_page(Range& range, instantly::LeadPage page, sync::Instant requested_at) {
     const auto before = range.at.cursor;
     const auto end = range.at.end;
@@ -259,43 +242,26 @@ asio::awaitable<void> Sweep::note_page(Range& range, instantly::LeadPage page, s
     for (const auto& lead : page.leads) ids.push_back(lead.id);
     const bool is_last = !page.next || is_behind(page.next, end);
     const auto next = is_last ? end : page.next;
-    const auto count = static_cast<std::int64_t>(ids.size());
     const bool says_what_is_missing = rules_.remote_deletes != sync::RemoteDeletes::ignore && page.unusable.empty();
-    auto observations = observations_of(page, requested_at, clock_.wall());
 
-    while (allowed_ && reserved_ > 0 && changed_ + reserved_ + count > *allowed_)
-        co_await freed_.wait_for(clock_, unrung);
-    auto options = rules_.observing;
-    if (allowed_) options.changes_left = std::max<std::int64_t>(0, *allowed_ - changed_ - reserved_);
-    const Share share{*this, count};
-
-    range.is_known = false;
-    store::SweepStep step;
-    const auto outcome = co_await store_.run([&](Transaction& transaction) {
-        auto result = observe(transaction, std::move(observations), options, clock_.wall());
+    Pages::Also also = [&](Transaction& transaction, const store::SweepStep& step) {
         if (says_what_is_missing) transaction.leads.note_absent(before, next, ids, requested_at - rules_.patience);
-        step = {count, static_cast<std::int64_t>(result.pulled)};
         if (is_last)
             transaction.progress.finish_range(range.at.number, step);
         else
             transaction.progress.advance_range(range.at.number, *next, step);
-        return result;
-    });
+    };
+    const auto step = co_await pages_.take_in(std::move(page), requested_at, std::move(also));
     range.is_known = true;
     range.at.cursor = next;
     range.is_complete = is_last;
     range.steps_back = 0;
     ++range.at.pages;
     if (auto stretch = stretch_of(ids)) range.stretch = stretch;
-    changed_ += step.changed;
     progress_.leads += step.leads;
     ++progress_.pages;
     tell(false);
     moved_.set();
-    // Rows that somebody else has locked are not waited for: the queue comes back to them.
-    if (!outcome.busy.empty())
-        co_await store_.run([&](Transaction& transaction) { transaction.queue.look_again(outcome.busy, 0ms); });
-    if (!outcome.merged.empty() || !outcome.busy.empty() || !outcome.still_there.empty()) queued_.set();
 }
 
 }  // namespace leadsync::daemon

@@ -12,7 +12,7 @@
 #include "connectors/instantly/client.hpp"
 #include "connectors/store/store.hpp"
 #include "daemon/clock.hpp"
-#include "daemon/observation.hpp"
+#include "daemon/pages.hpp"
 #include "daemon/persistence.hpp"
 #include "daemon/tasks.hpp"
 #include "sync/guard.hpp"
@@ -27,6 +27,7 @@ struct SweepProgress {
     std::int64_t leads = 0;
     bool complete = false;
 };
+using TellProgress = std::function<void(const SweepProgress&)>;
 
 /// How a workspace is cut up to be read. All of it may be made small by a test.
 struct Reading {
@@ -39,7 +40,6 @@ struct Reading {
 
 /// What a sweep does with what it reads.
 struct SweepRules {
-    ObserveOptions observing;
     sync::GuardLimit changes;  ///< edits made on Instantly that are taken without asking, in all ranges
     sync::RemoteDeletes remote_deletes;
     std::chrono::milliseconds patience;  ///< how long a write may take to show: absence says nothing until then
@@ -51,16 +51,15 @@ struct SweepRules {
 /// and cursor are one transaction. What a server gets wrong in one range stops that range alone.
 class Sweep {
 public:
-    /// `queued` is rung when a page may have left something to push.
-    Sweep(instantly::Client& client, store::Store& store, Clock& clock, Persistence persistence,
-          std::string workspace, const SweepRules& rules, const Reading& reading, Signal& queued);
+    Sweep(Pages& pages, store::Store& store, Clock& clock, Persistence persistence, std::string workspace,
+          const SweepRules& rules, const Reading& reading);
 
     /// From where an earlier sweep was stopped to the end.
     boost::asio::awaitable<void> run();
 
     /// Since the sweep began.
     [[nodiscard]] const SweepProgress& progress() const { return progress_; }
-    void on_progress(std::function<void(const SweepProgress&)> report) { report_ = std::move(report); }
+    void on_progress(TellProgress report) { report_ = std::move(report); }
 
 private:
     /// A range that is not complete, and what only this process knows of it.
@@ -68,15 +67,15 @@ private:
         store::SweepRange at;
         std::optional<sync::Stretch> stretch;  ///< its last page
         bool is_taken = false;
-        bool is_known = true;     ///< after a failed transaction it is read anew: what was committed is not known
+        bool is_known = true;     ///< after a failed try it is looked up anew: what was committed is not known
         bool is_made_up = false;  ///< its cursor is an id that no lead has
         bool is_complete = false;
         bool is_being_cut = false;
         int steps_back = 0;
         int rejections = 0;  ///< of answers to a cursor that is made up
     };
-    class Share;
 
+    static std::unique_ptr<Range> range_of(const store::SweepRange& at);
     boost::asio::awaitable<void> open();
     boost::asio::awaitable<void> close();
     boost::asio::awaitable<void> worker();
@@ -90,29 +89,21 @@ private:
     boost::asio::awaitable<void> note_page(Range& range, instantly::LeadPage page, sync::Instant requested_at);
     void tell(bool complete);
 
-    instantly::Client& client_;
+    Pages& pages_;
     store::Store& store_;
     Clock& clock_;
     Persistence persistence_;
     std::string workspace_;
     SweepRules rules_;
     Reading reading_;
-    Signal& queued_;
-    std::function<void(const SweepProgress&)> report_;
+    TellProgress report_;
 
     std::vector<std::unique_ptr<Range>> ranges_;
     Signal moved_;  ///< a range was read on, or is complete: those who wait for work look again
     SweepProgress progress_;
     bool is_closed_ = false;
-    int page_limit_;
     int cuts_ = 0;
     std::optional<bool> takes_made_up_;  ///< nothing: not tried yet
-
-    // How many changed leads the guard still lets through: pages that are being written have theirs reserved.
-    std::optional<std::int64_t> allowed_;
-    std::int64_t changed_ = 0;
-    std::int64_t reserved_ = 0;
-    Signal freed_;
 };
 
 }  // namespace leadsync::daemon

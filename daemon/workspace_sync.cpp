@@ -79,8 +79,8 @@ asio::awaitable<void> WorkspaceSync::run() {
     for (;;) co_await clock_.sleep_for(1h);
 }
 
-asio::awaitable<void> WorkspaceSync::backfill(bool drain, std::function<void(const SweepProgress&)> report) {
-    observer_.on_progress(std::move(report));
+asio::awaitable<void> WorkspaceSync::backfill(bool drain, TellProgress report) {
+    observer_.on_progress(report);
     co_await identify();
     bool catalog_read = false;
     try {

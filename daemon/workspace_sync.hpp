@@ -53,7 +53,7 @@ public:
     boost::asio::awaitable<void> run();
 
     /// One complete sweep; with `drain` also waits until nothing is pending.
-    boost::asio::awaitable<void> backfill(bool drain, std::function<void(const SweepProgress&)> report);
+    boost::asio::awaitable<void> backfill(bool drain, TellProgress report);
 
     /// A local edit was committed.
     void wake() { edited_.set(); }

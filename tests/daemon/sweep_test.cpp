@@ -4,9 +4,12 @@
 #include <gtest/gtest.h>
 
 #include "tests/daemon/synced_world.hpp"
+#include "tests/support/eventually.hpp"
 
 namespace leadsync::daemon {
 namespace {
+
+using namespace std::chrono_literals;
 
 constexpr Reading small_pages{
     .ranges_at_once = 8, .leads_per_range = 50, .ranges_max = 16, .cut_min = 20, .page_limit = 10};
@@ -73,6 +76,59 @@ TEST_P(Sweeps, AKnownWorkspaceIsCutAtItsLeads) {
 
 INSTANTIATE_TEST_SUITE_P(UnknownCursors, Sweeps, testing::Values("accept", "400", "404"),
                          [](const auto& choice) { return "Are" + std::string{choice.param}; });
+
+/// An outage that is answered, not silent: by a gateway that refuses everything, or that knows one page of HTML.
+class AnsweredOutage : public testing::TestWithParam<const char*> {
+protected:
+    static nlohmann::json fault() {
+        nlohmann::json fault{{"kind", GetParam()}, {"path", "/leads/list"}};
+        if (GetParam() == std::string{"status"}) fault["status"] = 400;
+        return fault;
+    }
+    std::size_t requests(bool with_fault) {
+        std::size_t count = 0;
+        for (const auto& request : world_.instantly().requests("/leads/list"))
+            if (request.contains("fault") == with_fault) ++count;
+        return count;
+    }
+    /// Where the ranges durably stand.
+    std::string cursors() {
+        return world_.value(
+            "SELECT string_agg(format('%s: %s %s', number, cursor, is_complete), ', ' ORDER BY number) FROM "
+            "sync.ranges");
+    }
+
+    SyncedWorld world_{{.leads = 600,
+                        .switches = {{"latency_ms", 40}, {"unknown_cursor", "400"}},
+                        .new_leads = 1h,
+                        .reading = small_pages}};
+};
+
+TEST_P(AnsweredOutage, MovesNoRangeOfASweepBack) {
+    world_.sweep();
+    world_.instantly().reset_log();
+    world_.sweep();
+    const auto whole = requests(false);
+    world_.instantly().reset_log();
+    world_.sql("UPDATE crm.workspaces SET fresh_as_of = fresh_as_of - interval '1 day'");
+    world_.start();
+    ASSERT_TRUE(test_support::eventually([&] { return requests(false) >= 20; }));
+    world_.instantly().add_fault(fault());
+    ASSERT_TRUE(test_support::eventually([&] { return requests(true) >= 20; })) << "pages in flight have come";
+    const auto before = cursors();
+    const auto read = requests(false);
+    // Long enough for every range to have doubted its cursor again and again.
+    ASSERT_TRUE(test_support::eventually([&] { return requests(true) >= 200; }, 60s));
+    EXPECT_EQ(cursors(), before);
+    world_.instantly().clear_faults();
+    ASSERT_TRUE(world_.becomes("SELECT count(*) FROM sync.sweeps", "0"));
+    EXPECT_LE(requests(false) - read, whole - read + 2 * small_pages.ranges_at_once);
+    EXPECT_EQ(world_.value("SELECT count(*) FROM crm.leads"), "600");
+    world_.expect_agreement();
+}
+
+INSTANTIATE_TEST_SUITE_P(Kinds, AnsweredOutage, testing::Values("status", "garbage"),
+                         [](const auto& choice) { return std::string{choice.param}; });
 
 }  // namespace
 }  // namespace leadsync::daemon
