@@ -5,27 +5,58 @@
 
 namespace leadsync::postgres {
 
+void Progress::begin_chains(const std::vector<store::Place>& places) {
+    static const Statement statement{"begin_chains", R"sql(
+        WITH sweep AS (
+            DELETE FROM sync.sweeps WHERE workspace = $1
+        ), ranges AS (
+            DELETE FROM sync.ranges WHERE workspace = $1
+        )
+        INSERT INTO sync.ranges (workspace, campaign, list_id)
+        SELECT $1, u.campaign, u.list_id
+        FROM unnest($2::text[], $3::text[]) WITH ORDINALITY AS u(campaign, list_id, place) ORDER BY u.place
+    )sql"};
+    BinaryArray campaigns{BinaryArray::Element::text};
+    BinaryArray lists{BinaryArray::Element::text};
+    for (const auto& place : places) {
+        campaigns.add_or_null(place.campaign);
+        lists.add_or_null(place.list);
+    }
+    execute(transaction_, statement, workspace_, campaigns.finish(), lists.finish());
+}
+
+std::optional<store::SweepState> Progress::chains() { return look_at(Ranges::chains); }
+
 store::SweepState Progress::open_sweep(std::int64_t leads_per_range, std::int64_t ranges_max) {
     static const Statement begin{"begin_sweep", R"sql(
         INSERT INTO sync.sweeps (workspace) VALUES ($1) ON CONFLICT (workspace) DO NOTHING
     )sql"};
-    static const Statement look{"look_at_ranges", R"sql(
-        SELECT number, cursor, ends_at, pages, leads, changed, is_complete
+    if (execute(transaction_, begin, workspace_).affected_rows() > 0) cut_into_ranges(leads_per_range, ranges_max);
+    return look_at(Ranges::of_sweep).value_or(store::SweepState{});
+}
+
+std::optional<store::SweepState> Progress::look_at(Ranges which) {
+    static const Statement statement{"look_at_ranges", R"sql(
+        SELECT number, cursor, ends_at, campaign, list_id, pages, leads, changed, is_complete
         FROM sync.ranges WHERE workspace = $1 ORDER BY number
     )sql"};
-    if (execute(transaction_, begin, workspace_).affected_rows() > 0) cut_into_ranges(leads_per_range, ranges_max);
-    store::SweepState sweep;
-    for (const auto& row : execute(transaction_, look, workspace_)) {
+    store::SweepState state;
+    bool is_any = false;
+    for (const auto& row : execute(transaction_, statement, workspace_)) {
         const auto text = [&](int column) {
             return row[column].is_null() ? std::nullopt : std::optional<std::string>{row[column].c_str()};
         };
-        const auto pages = row[3].as<std::int64_t>();
-        sweep.pages += pages;
-        sweep.leads += row[4].as<std::int64_t>();
-        sweep.changed += row[5].as<std::int64_t>();
-        if (!row[6].as<bool>()) sweep.open.push_back({row[0].as<std::int64_t>(), text(1), text(2), pages});
+        const store::SweepRange range{
+            row[0].as<std::int64_t>(), text(1), text(2), row[5].as<std::int64_t>(), {text(3), text(4)}};
+        state.changed += row[7].as<std::int64_t>();
+        const bool is_chain = range.place != store::Place{};
+        if (is_chain != (which == Ranges::chains)) continue;
+        is_any = true;
+        state.pages += range.pages;
+        state.leads += row[6].as<std::int64_t>();
+        if (!row[8].as<bool>()) state.open.push_back(range);
     }
-    return sweep;
+    return is_any ? std::optional{state} : std::nullopt;
 }
 
 void Progress::cut_into_ranges(std::int64_t leads_per_range, std::int64_t ranges_max) {

@@ -14,6 +14,8 @@ public:
     Progress(pqxx::work& transaction, const std::string& workspace)
         : transaction_{transaction}, workspace_{workspace} {}
 
+    void begin_chains(const std::vector<store::Place>& places) override;
+    std::optional<store::SweepState> chains() override;
     store::SweepState open_sweep(std::int64_t leads_per_range, std::int64_t ranges_max) override;
     void advance_range(std::int64_t number, const std::string& cursor, const store::SweepStep& page) override;
     void finish_range(std::int64_t number, const store::SweepStep& page) override;
@@ -33,6 +35,8 @@ public:
     std::int64_t prune_history(std::chrono::hours keep, std::int64_t limit) override;
 
 private:
+    enum class Ranges { chains, of_sweep };
+    std::optional<store::SweepState> look_at(Ranges which);
     void cut_into_ranges(std::int64_t leads_per_range, std::int64_t ranges_max);
 
     pqxx::work& transaction_;

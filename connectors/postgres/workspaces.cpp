@@ -24,7 +24,10 @@ std::vector<WorkspaceStatus> Workspaces::status(pqxx::work& transaction, const s
                w.requests_last_minute, c.pages, c.leads, extract(epoch FROM now() - w.updated_at)
         FROM crm.workspaces w
         LEFT JOIN LATERAL (
-            SELECT sum(r.pages)::int8 AS pages, sum(r.leads)::int8 AS leads FROM sync.ranges r WHERE r.workspace = w.name
+            SELECT sum(r.pages)::int8 AS pages, sum(r.leads)::int8 AS leads FROM sync.ranges r
+            WHERE r.workspace = w.name
+              AND (coalesce(r.campaign, r.list_id) IS NULL)
+                  = EXISTS (SELECT FROM sync.sweeps s WHERE s.workspace = w.name)
         ) c ON true
         CROSS JOIN LATERAL (
             SELECT count(*) FILTER (WHERE q.dead_at IS NOT NULL) AS dead,

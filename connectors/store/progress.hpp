@@ -12,12 +12,21 @@
 
 namespace leadsync::store {
 
+/// Where leads are: one campaign or one list. Neither: anywhere in the workspace.
+struct Place {
+    std::optional<std::string> campaign;
+    std::optional<std::string> list;
+
+    bool operator==(const Place&) const = default;
+};
+
 /// A part of the workspace in order of id that a sweep reads by itself, and how far it is.
 struct SweepRange {
     std::int64_t number = 0;
     std::optional<std::string> cursor;  ///< id behind which it goes on; nothing: from the first
     std::optional<std::string> end;     ///< the last id that is in it; nothing: to the last
     std::int64_t pages = 0;
+    Place place{};  ///< of a chain: only the leads in it
 };
 
 /// Where a sweep stands: what it has durably processed.
@@ -25,7 +34,7 @@ struct SweepState {
     std::vector<SweepRange> open;  ///< what is left, in order of number
     std::int64_t pages = 0;
     std::int64_t leads = 0;
-    std::int64_t changed = 0;  ///< leads of this sweep whose both-ways values had changed on Instantly
+    std::int64_t changed = 0;  ///< leads whose both-ways values had changed on Instantly, those of chains included
 };
 
 /// A page's share of a sweep.
@@ -58,10 +67,16 @@ class Progress {
 public:
     virtual ~Progress() = default;
 
+    /// A first backfill begins by reading these places, each as a range of its own: a chain, for its leads are not
+    /// cut. A sweep that is under way is dropped.
+    virtual void begin_chains(const std::vector<Place>& places) = 0;
+    /// The chains of the first backfill, until the sweep behind them is finished; nothing: none were begun.
+    virtual std::optional<SweepState> chains() = 0;
+
     /// The sweep that is under way, or one that starts now, cut at leads that are known into ranges of about
     /// `leads_per_range`, at most `ranges_max`.
     virtual SweepState open_sweep(std::int64_t leads_per_range, std::int64_t ranges_max) = 0;
-    /// One more page of the range is processed. Save it in the transaction that holds the rows of the page.
+    /// One more page of the range or chain is processed. Save it in the transaction that holds the rows of the page.
     virtual void advance_range(std::int64_t number, const std::string& cursor, const SweepStep& page) = 0;
     /// The same, of its last page.
     virtual void finish_range(std::int64_t number, const SweepStep& page) = 0;

@@ -13,6 +13,12 @@ protected:
         return store_->run(
             [&](Transaction& transaction) { return transaction.progress.open_sweep(leads_per_range, 4); });
     }
+    void begin_chains(const std::vector<store::Place>& places) {
+        store_->run([&](Transaction& transaction) { transaction.progress.begin_chains(places); });
+    }
+    std::optional<store::SweepState> chains() {
+        return store_->run([](Transaction& transaction) { return transaction.progress.chains(); });
+    }
     void advance_range(std::int64_t range, int number, const store::SweepStep& page) {
         store_->run([&](Transaction& transaction) {
             transaction.progress.advance_range(range, instantly_id(number).text, page);
@@ -108,6 +114,47 @@ TEST_P(ProgressContract, CutsARangeThatIsBeingRead) {
     EXPECT_EQ(open_sweep().leads, 110);
     finish_sweep();
     EXPECT_EQ(open_ranges(), (Ranges{{0, 0}}));
+}
+
+TEST_P(ProgressContract, ReadsChainsBeforeTheSweep) {
+    EXPECT_FALSE(chains());
+    open_sweep();
+    const store::Place campaign{.campaign = campaign_id, .list = {}};
+    const store::Place list{.campaign = {}, .list = list_id};
+    begin_chains({campaign, list});
+    const auto begun = chains();
+    ASSERT_TRUE(begun);
+    ASSERT_EQ(begun->open.size(), 2U);
+    EXPECT_EQ(begun->open[0].place, campaign);
+    EXPECT_EQ(begun->open[1].place, list);
+    EXPECT_EQ(begun->open[0].cursor, std::nullopt);
+    advance_range(begun->open[0].number, 3, {.leads = 100, .changed = 2});
+    finish_range(begun->open[1].number, {.leads = 7, .changed = 1});
+    const auto resumed = chains();
+    ASSERT_EQ(resumed->open.size(), 1U);
+    EXPECT_EQ(resumed->open[0].cursor, instantly_id(3).text);
+    EXPECT_EQ(resumed->open[0].pages, 1);
+    EXPECT_EQ(resumed->pages, 2);
+    EXPECT_EQ(resumed->leads, 107);
+    EXPECT_EQ(resumed->changed, 3);
+    finish_range(resumed->open[0].number, {.leads = 0, .changed = 0});
+    ASSERT_TRUE(chains());
+    EXPECT_TRUE(chains()->open.empty());
+    EXPECT_FALSE(is_backfilled());
+
+    synced({1, 2, 3});
+    using Ranges = std::vector<std::pair<int, int>>;
+    EXPECT_EQ(open_ranges(2), (Ranges{{0, 2}, {2, 0}})) << "the sweep that was under way knew none of these";
+    const auto sweep = open_sweep();
+    EXPECT_EQ(sweep.pages, 0);
+    EXPECT_EQ(sweep.leads, 0);
+    EXPECT_EQ(sweep.changed, 3) << "one guard for both";
+    finish_range(sweep.open[0].number, {.leads = 2, .changed = 1});
+    EXPECT_EQ(chains()->changed, 4);
+    EXPECT_EQ(chains()->leads, 107);
+    finish_sweep();
+    EXPECT_TRUE(is_backfilled());
+    EXPECT_FALSE(chains());
 }
 
 TEST_P(ProgressContract, IsAsFreshAsTheBeginningOfTheLastCompleteSweep) {

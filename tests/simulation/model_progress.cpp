@@ -4,6 +4,38 @@
 #include <utility>
 
 namespace leadsync::simulation {
+namespace {
+
+store::SweepState state_of(const std::map<std::int64_t, ModelRange>& ranges) {
+    store::SweepState state;
+    for (const auto& [number, range] : ranges) {
+        state.pages += range.at.pages;
+        state.leads += range.read.leads;
+        state.changed += range.read.changed;
+        if (!range.is_complete) state.open.push_back(range.at);
+    }
+    return state;
+}
+
+}  // namespace
+
+void ModelProgress::begin_chains(const std::vector<store::Place>& places) {
+    auto& workspace = transaction_.write_workspace();
+    workspace.sweep.reset();
+    workspace.chains.clear();
+    for (const auto& place : places) {
+        const auto number = workspace.next_range++;
+        workspace.chains[number].at = {.number = number, .place = place};
+    }
+}
+
+std::optional<store::SweepState> ModelProgress::chains() {
+    const auto& workspace = transaction_.read().workspace;
+    if (workspace.chains.empty()) return std::nullopt;
+    auto state = state_of(workspace.chains);
+    if (workspace.sweep) state.changed += state_of(workspace.sweep->ranges).changed;
+    return state;
+}
 
 store::SweepState ModelProgress::open_sweep(std::int64_t leads_per_range, std::int64_t ranges_max) {
     auto& workspace = transaction_.write_workspace();
@@ -23,13 +55,8 @@ store::SweepState ModelProgress::open_sweep(std::int64_t leads_per_range, std::i
         }
         add_range(begin, std::nullopt);
     }
-    store::SweepState state;
-    for (const auto& [number, range] : workspace.sweep->ranges) {
-        state.pages += range.at.pages;
-        state.leads += range.read.leads;
-        state.changed += range.read.changed;
-        if (!range.is_complete) state.open.push_back(range.at);
-    }
+    auto state = state_of(workspace.sweep->ranges);
+    state.changed += state_of(workspace.chains).changed;
     return state;
 }
 
@@ -37,14 +64,15 @@ std::int64_t ModelProgress::add_range(const std::optional<std::string>& begin,
                                       const std::optional<std::string>& end) {
     auto& workspace = transaction_.write_workspace();
     const auto number = workspace.next_range++;
-    workspace.sweep->ranges[number].at = {number, begin, end, 0};
+    workspace.sweep->ranges[number].at = {.number = number, .cursor = begin, .end = end};
     return number;
 }
 
 ModelRange* ModelProgress::processed(std::int64_t number, const store::SweepStep& page) {
-    auto& sweep = transaction_.write_workspace().sweep;
-    if (!sweep || !sweep->ranges.contains(number)) return nullptr;
-    auto& range = sweep->ranges.at(number);
+    auto& workspace = transaction_.write_workspace();
+    const bool is_chain = workspace.chains.contains(number);
+    if (!is_chain && (!workspace.sweep || !workspace.sweep->ranges.contains(number))) return nullptr;
+    auto& range = (is_chain ? workspace.chains : workspace.sweep->ranges).at(number);
     ++range.at.pages;
     range.read.leads += page.leads;
     range.read.changed += page.changed;
@@ -74,6 +102,7 @@ void ModelProgress::finish_sweep() {
     workspace.sweep_completed_at = transaction_.now();
     workspace.fresh_as_of = sweep->started_at;
     sweep.reset();
+    workspace.chains.clear();
 }
 
 bool ModelProgress::is_backfilled() { return transaction_.read().workspace.backfilled_at.has_value(); }

@@ -10,6 +10,8 @@ class ModelProgress final : public store::Progress {
 public:
     explicit ModelProgress(ModelTransaction& transaction) : transaction_{transaction} {}
 
+    void begin_chains(const std::vector<store::Place>& places) override;
+    std::optional<store::SweepState> chains() override;
     store::SweepState open_sweep(std::int64_t leads_per_range, std::int64_t ranges_max) override;
     void advance_range(std::int64_t number, const std::string& cursor, const store::SweepStep& page) override;
     void finish_range(std::int64_t number, const store::SweepStep& page) override;

@@ -122,7 +122,8 @@ struct ModelWorkspace {
     std::optional<Instant> new_leads_checked_at;
     std::size_t requests_last_minute = 0;
     std::vector<store::SpentSecond> spent;
-    std::optional<ModelSweep> sweep;  ///< of `sync.sweeps` and `sync.ranges`
+    std::map<std::int64_t, ModelRange> chains;  ///< of `sync.ranges`
+    std::optional<ModelSweep> sweep;            ///< of `sync.sweeps` and `sync.ranges`
     std::int64_t next_range = 1;
 };
 
