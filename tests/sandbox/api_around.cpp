@@ -45,6 +45,7 @@ void answer(Call& call, const Listing& listing) {
     const auto start = start_of_page(entries, query_value(call.request.target, "starting_after"), listing.by_id);
     for (auto i = start; i < entries.size() && items.size() < limit; ++i) {
         if (!contains(entries[i].json, listing.name_key, search)) continue;
+        if (call.workspace.switches.gone_places.contains(to_text(entries[i].id))) continue;
         if (!sentiment.empty() && entries[i].json.value("interest_status_label", "") != sentiment) continue;
         items.push_back(entries[i].json);
         last = listing.by_id ? to_text(entries[i].id) : to_iso(entries[i].created);

@@ -25,7 +25,15 @@ Page page_of(const Call& call, const Body& body) {
     page.after = parse_uuid(*cursor);
     if (!page.after) throw refusal(400, "body/starting_after must match format \"uuid\"");
     if (switches.unknown_cursor == "accept" || call.workspace.leads.find(*page.after, call.eyes())) return page;
+    if (switches.unknown_cursor == "ignore") return {page.limit, std::nullopt};
     throw refusal(switches.unknown_cursor == "400" ? 400 : 404, "starting_after: no such lead");
+}
+
+void refuse_gone_places(const Call& call, const Body& body) {
+    const auto& gone = call.workspace.switches.gone_places;
+    if (gone.empty()) return;
+    for (const char* key : {"campaign", "list_id"})
+        if (gone.contains(body.text(key).value_or(""))) throw refusal(404, std::string{key} + ": not found");
 }
 
 bool is_hidden(Workspace& workspace, const Uuid& id) {
@@ -87,6 +95,7 @@ void answer_page(Call& call, const std::vector<LeadRef>& rows) {
 void list_leads(Call& call) {
     const Body body{call.request};
     const LeadFilter filter{body, body.ids("organization_user_ids")};
+    refuse_gone_places(call, body);
     const auto page = page_of(call, body);
     if (page.limit == 0 || call.is(FaultKind::empty) || call.workspace.switches.empty_lists) {
         answer_page(call, {});

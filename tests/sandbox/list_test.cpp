@@ -64,6 +64,18 @@ TEST_F(LeadListing, AcceptsAnUnknownCursorOrRefusesItAsSwitched) {
     EXPECT_EQ(client.post("/api/v2/leads/list", body).status, 404U);
     EXPECT_EQ(client.post("/api/v2/leads/list", {{"starting_after", example}}).status, 200U);
     EXPECT_EQ(client.post("/api/v2/leads/list", {{"starting_after", "tomorrow"}}).status, 400U);
+    control.set_switches({{"unknown_cursor", "ignore"}});
+    EXPECT_EQ(client.list(body), client.list(TestJson::object()));
+}
+
+TEST_F(LeadListing, KnowsNoCampaignAndNoListThatWasDeleted) {
+    const auto campaign = client.get("/api/v2/campaigns").json()["items"][0]["id"];
+    const auto list = client.get("/api/v2/lead-lists").json()["items"][0]["id"];
+    control.set_switches({{"gone_places", {campaign, list}}});
+    EXPECT_EQ(client.post("/api/v2/leads/list", {{"campaign", campaign}}).status, 404U);
+    EXPECT_EQ(client.post("/api/v2/leads/list", {{"list_id", list}}).status, 404U);
+    EXPECT_EQ(client.get("/api/v2/campaigns").json()["items"].size(), 4U);
+    EXPECT_EQ(client.get("/api/v2/lead-lists").json()["items"].size(), 2U);
 }
 
 TEST_F(LeadListing, CanBeTurnedAround) {

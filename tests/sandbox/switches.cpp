@@ -26,6 +26,7 @@ void for_each_switch(S& s, Visit visit) {
     visit("list_order", s.list_order);
     visit("unknown_cursor", s.unknown_cursor);
     visit("limit_over_100", s.limit_over_100);
+    visit("gone_places", s.gone_places);
     visit("read_lag_ms", s.read_lag_ms);
     visit("empty_lists", s.empty_lists);
     visit("hidden_ids", s.hidden_ids);
@@ -54,7 +55,7 @@ struct Choice {
 
 const std::vector<Choice>& choices() {
     static const std::vector<Choice> all{{"list_order", {"id", "id_descending"}},
-                                         {"unknown_cursor", {"accept", "400", "404"}},
+                                         {"unknown_cursor", {"accept", "400", "404", "ignore"}},
                                          {"limit_over_100", {"empty", "400"}},
                                          {"job_outcome", {"success", "failed", "moved_nothing", "partial"}},
                                          {"custom_variables", {"merge", "replace"}}};
