@@ -39,8 +39,9 @@ void BackfillProgress::update(const std::string& workspace, const SweepProgress&
                               std::optional<std::int64_t> expected) {
     auto [found, first] = sweeps_.try_emplace(workspace);
     auto& sweep = found->second;
-    if (first) {
+    if (first || sweep.is_by_place != at.is_by_place) {
         // The first page of this run is taken for the start: what an earlier run read says nothing of today's rate.
+        sweep.is_by_place = at.is_by_place;
         sweep.since = SteadyClock::now();
         sweep.leads_before = at.leads;
     }
@@ -52,10 +53,12 @@ void BackfillProgress::update(const std::string& workspace, const SweepProgress&
     const auto rate = elapsed > 0 ? static_cast<double>(at.leads - sweep.leads_before) / elapsed : 0;
     auto line = fmt::format("{}: {}", workspace, grouped(at.leads));
     if (expected) line += fmt::format(" of {}", grouped(*expected));
-    line += fmt::format(" leads, {} pages", grouped(at.pages));
+    line += fmt::format(" leads{}, {} pages", at.is_by_place ? " by campaign and list" : "", grouped(at.pages));
     if (rate >= 1) line += fmt::format(", {} leads/s", grouped(std::llround(rate)));
     if (at.complete)
         line += ", complete";
+    else if (at.is_by_place)
+        line += ", a sweep of the workspace follows";
     else if (expected && rate >= 1 && *expected > at.leads)
         line += ", " + spoken(static_cast<double>(*expected - at.leads) / rate) + " left";
     else

@@ -22,6 +22,7 @@ public:
 
 private:
     struct Sweep {
+        bool is_by_place = false;
         std::chrono::steady_clock::time_point since;
         std::int64_t leads_before = 0;
         std::chrono::steady_clock::time_point told{};

@@ -37,11 +37,16 @@ Observer::Observer(instantly::Client& fresh, instantly::Client& rest, store::Sto
       freshness_{config.freshness},
       observing_{.policy = config.conflicts},
       pages_{rest, store, clock, config.name, observing_, reading.page_limit, queued},
+      chains_{rest, pages_, store, clock, persistence_, config.name, rules_of(config, patience), reading},
       sweep_{pages_, store, clock, persistence_, config.name, rules_of(config, patience), reading},
       deletions_{rest, store, clock, config.name, observing_, config.deletes.remote, config.guard.deletes} {}
 
 asio::awaitable<void> Observer::sweep() {
-    if (!co_await is_backfilled()) co_await state_.enter("backfilling");
+    const bool is_first = !co_await is_backfilled();
+    if (is_first) {
+        co_await state_.enter("backfilling");
+        co_await chains_.run();
+    }
     co_await sweep_.run();
     co_await persistence_.until_done("deletions", [this] { return deletions_.examine(); });
     queued_.set();

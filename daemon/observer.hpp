@@ -7,6 +7,7 @@
 
 #include "connectors/instantly/client.hpp"
 #include "connectors/store/store.hpp"
+#include "daemon/chains.hpp"
 #include "daemon/clock.hpp"
 #include "daemon/config.hpp"
 #include "daemon/deletions.hpp"
@@ -26,7 +27,7 @@ public:
              WorkspaceState& state, Persistence persistence, const WorkspaceConfig& config,
              std::chrono::milliseconds patience, const Reading& reading, Signal& queued);
 
-    /// The whole workspace, then what it found missing.
+    /// The whole workspace, the first time campaign by campaign before if that is faster; then what it found missing.
     boost::asio::awaitable<void> sweep();
 
     /// Sweeps whenever `freshness.rest` asks for it. Never returns.
@@ -40,7 +41,10 @@ public:
     boost::asio::awaitable<void> read_catalog_forever();
     boost::asio::awaitable<void> read_catalog();
 
-    void on_progress(const TellProgress& report) { sweep_.on_progress(report); }
+    void on_progress(const TellProgress& report) {
+        chains_.on_progress(report);
+        sweep_.on_progress(report);
+    }
 
 private:
     boost::asio::awaitable<void> read_new_leads();
@@ -57,6 +61,7 @@ private:
     FreshnessConfig freshness_;
     ObserveOptions observing_;
     Pages pages_;
+    Chains chains_;
     Sweep sweep_;
     Deletions deletions_;
 };

@@ -26,6 +26,7 @@ struct SweepProgress {
     std::int64_t pages = 0;  ///< since the sweep began, earlier runs included
     std::int64_t leads = 0;
     bool complete = false;
+    bool is_by_place = false;  ///< campaign by campaign, list by list: the sweep of the workspace comes after it
 };
 using TellProgress = std::function<void(const SweepProgress&)>;
 

@@ -24,6 +24,7 @@ constexpr auto soon = 20s;
 sandbox::ServerSettings server_settings(const WorldSettings& settings) {
     sandbox::ServerSettings server;
     server.workspaces.front().leads = settings.leads;
+    server.workspaces.front().campaigns = settings.campaigns;
     return server;
 }
 

@@ -23,6 +23,7 @@ namespace leadsync::daemon {
 
 struct WorldSettings {
     std::uint32_t leads = 250;
+    std::uint32_t campaigns = 5;
     double share = 1;  ///< of the rate limit
     nlohmann::json switches = nlohmann::json::object();
     sync::ConflictPolicy conflicts;

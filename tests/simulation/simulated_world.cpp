@@ -106,7 +106,10 @@ void SimulatedWorld::draw_settings() {
     switches.numbers_as_text = chance(0.3);
     switches.normalise_trim = chance(0.4);
     switches.normalise_website = chance(0.4);
-    switches.unknown_cursor = chance(0.5) ? "accept" : "400";
+    const std::array<const char*, 4> cursors{"accept", "accept", "400", "ignore"};
+    switches.unknown_cursor = one_of(cursors);
+    // A key that may not list campaigns: where cursors are refused, the first backfill is one chain then.
+    if (chance(0.1)) switches.scopes = {"leads:all", "workspaces:read", "background-jobs:read"};
     if (chance(0.5)) switches.read_lag_ms = static_cast<int>(random(6'000));
     if (chance(0.3)) switches.ignore_writes_every = static_cast<int>(2 + random(8));
 }
@@ -130,6 +133,8 @@ void SimulatedWorld::draw_faults() {
     switches.job_outcome = one_of(outcomes);
     switches.hidden_share = lists_lie_ && chance(0.3) ? 0.2 : 0;
     switches.empty_lists = lists_lie_ && chance(0.2);
+    switches.gone_places.clear();
+    if (chance(0.2)) switches.gone_places.insert(chance(0.7) ? some_campaign() : some_list());
 }
 
 // --- how it goes on -----------------------------------------------------------------------------------------------
@@ -233,6 +238,7 @@ void SimulatedWorld::quiet() {
     switches.job_outcome = "success";
     switches.hidden_share = 0;
     switches.empty_lists = false;
+    switches.gone_places.clear();
     switches.ignore_writes_every = 0;
     run_until(time_.now() + 8min);
     for (int round = 0; round < 6; ++round) {

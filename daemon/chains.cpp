@@ -1,0 +1,197 @@
+#include "daemon/chains.hpp"
+
+#include <algorithm>
+
+#include <spdlog/spdlog.h>
+
+#include "connectors/instantly/api_error.hpp"
+#include "daemon/tasks.hpp"
+#include "sync/id_space.hpp"
+
+namespace leadsync::daemon {
+namespace {
+
+using store::Transaction;
+
+/// So many answers in a row that are none, by a server that answers otherwise, are no accident.
+constexpr int cursor_rejections_max = 2;
+constexpr int page_rejections_max = 5;
+/// A listing of campaigns that only fails does not keep the leads from being read.
+constexpr int failed_listings_max = 5;
+
+/// A refusal, or what the client would not take for an answer: out of order, of another campaign, no JSON.
+bool is_no_answer(const instantly::ApiError& error) {
+    return error.failure().kind == sync::FailureKind::lead || error.status() == 200;
+}
+
+instantly::LeadQuery query_of(const store::Place& place, const std::optional<std::string>& cursor) {
+    instantly::LeadQuery query{.after = cursor};
+    if (place.campaign) query.campaign = sync::CampaignId{*place.campaign};
+    if (place.list) query.list = sync::ListId{*place.list};
+    return query;
+}
+
+std::string name_of(const store::Place& place) {
+    return place.campaign ? "campaign " + *place.campaign : "list " + place.list.value_or("");
+}
+
+/// An id that no lead has, behind the page; a server that takes no notice of it would answer the page again. Nothing
+/// where a page is too little to tell.
+std::optional<std::string> made_up_behind(const instantly::LeadPage& page) {
+    if (!page.next || page.leads.size() < 2) return std::nullopt;
+    auto at = sync::id_at(sync::place_of(page.leads.back().id.text) + 1);
+    return at > page.leads.front().id.text ? std::optional{std::move(at)} : std::nullopt;
+}
+
+}  // namespace
+
+Chains::Chains(instantly::Client& client, Pages& pages, store::Store& store, Clock& clock, Persistence persistence,
+               std::string workspace, const SweepRules& rules, const Reading& reading)
+    : client_{client},
+      pages_{pages},
+      store_{store},
+      clock_{clock},
+      persistence_{std::move(persistence)},
+      workspace_{std::move(workspace)},
+      rules_{rules},
+      reading_{reading} {}
+
+asio::awaitable<void> Chains::run() {
+    co_await persistence_.until_done("first backfill", [this] { return open(); });
+    auto step = [this](Chain& chain) { return read(chain); };
+    co_await for_each_of(chains_, reading_.ranges_at_once, step);
+}
+
+asio::awaitable<void> Chains::open() {
+    std::optional<store::SweepState> state;
+    std::int64_t leads = 0;
+    bool is_known = false;
+    co_await store_.run([&](Transaction& transaction) {
+        state = transaction.progress.chains();
+        leads = transaction.leads.count();
+        is_known = leads > 0;
+        // The guard means a part of the workspace, of which nothing is here yet.
+        leads = std::max(leads, transaction.progress.lead_count().value_or(0));
+    });
+    chains_.clear();
+    if (!state) {
+        if (is_known) co_return;
+        const bool takes_made_up = co_await takes_made_up_cursors();
+        if (takes_made_up) co_return;
+        const auto places = co_await list_places();
+        if (places.empty()) co_return;
+        state = co_await store_.run([&](Transaction& transaction) {
+            transaction.progress.begin_chains(places);
+            return transaction.progress.chains();
+        });
+    }
+    progress_ = {.pages = state->pages, .leads = state->leads, .is_by_place = true};
+    pages_.allow(sync::allowed(rules_.changes, leads), state->changed);
+    for (auto& at : state->open) chains_.push_back({.at = std::move(at)});
+    if (!chains_.empty())
+        spdlog::info("workspace {}: unknown cursors are refused: {} campaigns and lists are read side by side",
+                     workspace_, chains_.size());
+}
+
+/// Where there is too little to find out, there is too little to read.
+asio::awaitable<bool> Chains::takes_made_up_cursors() {
+    instantly::LeadQuery from_first;
+    const auto first = co_await pages_.fetch(from_first);
+    instantly::LeadQuery query{.after = made_up_behind(first)};
+    if (!query.after) co_return true;
+    for (int rejections = 0;;) {
+        try {
+            co_await pages_.fetch(query);
+            co_return true;
+        } catch (const instantly::ApiError& error) {
+            if (!is_no_answer(error)) throw;
+            spdlog::info("workspace {}: cursor {} is refused: {}", workspace_, *query.after, error.what());
+        }
+        if (++rejections == cursor_rejections_max) co_return false;
+        co_await pages_.check_server();
+    }
+}
+
+/// Empty: they cannot be had.
+asio::awaitable<std::vector<store::Place>> Chains::list_places() {
+    std::vector<store::Place> places;
+    try {
+        const auto campaigns = co_await client_.list_campaigns();
+        const auto lists = co_await client_.list_lead_lists();
+        for (const auto& campaign : campaigns)
+            if (auto id = sync::canonical(sync::Kind::uuid, campaign.id.text))
+                places.push_back({.campaign = std::move(id), .list = {}});
+        for (const auto& list : lists)
+            if (auto id = sync::canonical(sync::Kind::uuid, list.id.text))
+                places.push_back({.campaign = {}, .list = std::move(id)});
+    } catch (const instantly::ApiError& error) {
+        const bool may_succeed_later = error.failure().kind == sync::FailureKind::transient;
+        if (may_succeed_later && ++failed_listings_ < failed_listings_max) throw;
+        spdlog::warn("workspace {}: {}; so the leads are read in one chain of pages", workspace_, error.what());
+        places.clear();
+    }
+    co_return places;
+}
+
+asio::awaitable<void> Chains::read(Chain& chain) {
+    const auto what = name_of(chain.at.place);
+    while (!chain.is_complete) co_await persistence_.until_done(what, [this, &chain] { return read_page(chain); });
+}
+
+asio::awaitable<void> Chains::reload(Chain& chain) {
+    const auto state = co_await store_.run([](Transaction& transaction) { return transaction.progress.chains(); });
+    const auto& open = state.value().open;
+    const auto found = std::ranges::find(open, chain.at.number, &store::SweepRange::number);
+    chain.is_complete = found == open.end();
+    if (!chain.is_complete) chain.at = *found;
+    chain.is_known = true;
+    pages_.changed_at_least(state->changed);
+}
+
+asio::awaitable<void> Chains::read_page(Chain& chain) {
+    if (!chain.is_known) co_await reload(chain);
+    if (chain.is_complete) co_return;
+    const auto requested_at = clock_.wall();
+    auto page = co_await fetch_page(chain);
+    const auto next = page ? page->next : std::nullopt;
+    const auto number = chain.at.number;
+    Pages::Also also = [number, &next](Transaction& transaction, const store::SweepStep& step) {
+        if (next)
+            transaction.progress.advance_range(number, *next, step);
+        else
+            transaction.progress.finish_range(number, step);
+    };
+    chain.is_known = false;
+    const auto step =
+        co_await pages_.take_in(std::move(page).value_or(instantly::LeadPage{}), requested_at, std::move(also));
+    chain.is_known = true;
+    chain.at.cursor = next;
+    chain.is_complete = !next;
+    progress_.leads += step.leads;
+    ++progress_.pages;
+    if (report_) report_(progress_);
+}
+
+/// Nothing: the chain cannot go on.
+asio::awaitable<std::optional<instantly::LeadPage>> Chains::fetch_page(const Chain& chain) {
+    auto cursor = chain.at.cursor;
+    for (int rejections = 0;;) {
+        const auto query = query_of(chain.at.place, cursor);
+        try {
+            co_return co_await pages_.fetch(query);
+        } catch (const instantly::ApiError& error) {
+            if (!is_no_answer(error)) throw;
+            if (++rejections == page_rejections_max) {
+                spdlog::warn("workspace {}: {} is left to the sweep of the workspace: {}", workspace_,
+                             name_of(chain.at.place), error.what());
+                co_return std::nullopt;
+            }
+        }
+        co_await pages_.check_server();
+        // The lead of the cursor may be gone. The first time it may be an outage that is over by now.
+        if (!cursor || rejections == 1) continue;
+        cursor = co_await store_.run([&](Transaction& transaction) { return transaction.leads.id_before(*cursor); });
+    }
+}
+
+}  // namespace leadsync::daemon
