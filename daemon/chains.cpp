@@ -79,7 +79,7 @@ asio::awaitable<void> Chains::open() {
         const bool takes_made_up = co_await takes_made_up_cursors();
         if (takes_made_up) co_return;
         const auto places = co_await list_places();
-        if (places.empty()) co_return;
+        if (places.size() < 2) co_return;  // one chain is what the sweep is too
         state = co_await store_.run([&](Transaction& transaction) {
             transaction.progress.begin_chains(places);
             return transaction.progress.chains();

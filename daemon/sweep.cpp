@@ -14,9 +14,9 @@ using namespace std::chrono_literals;
 using std::chrono::milliseconds;
 using store::Transaction;
 
-/// A cursor that the server refuses is replaced by the id before it, this often; then the range starts over.
-constexpr int steps_back_max = 20;
-/// So many answers that are none to an unknown cursor are taken for a refusal; one may be an accident.
+/// A cursor that the server refuses is replaced by an id before it, this often; then the range starts over.
+constexpr int steps_back_max = 12;
+/// So many answers in a row that are none are taken for a refusal of the cursor; one may be an accident.
 constexpr int rejections_max = 3;
 /// The first cut reaches so many leads ahead, each later one twice as many: what lies there is not known.
 constexpr double first_reach = 2000;
@@ -204,11 +204,13 @@ asio::awaitable<instantly::LeadPage> Sweep::fetch_page(Range& range) {
             auto page = co_await pages_.fetch(query);
             if (range.is_made_up) takes_made_up_ = true;
             range.is_made_up = false;
+            range.rejections = 0;
             co_return page;
         } catch (const instantly::ApiError& error) {
-            // A server may also take no notice of a cursor that it does not know, and begin at the first lead.
-            const bool is_no_answer = range.is_made_up && error.status() == 200;
-            const bool begins_anew = is_no_answer && ++range.rejections >= rejections_max;
+            // A server may also take no notice of a cursor that it does not know, and begin at the first lead. If it
+            // is something else that is wrong there, nothing is read anew for it.
+            const bool begins_anew =
+                error.status() == 200 && ++range.rejections >= rejections_max && range.steps_back < steps_back_max;
             if (!cursor || (error.failure().kind != sync::FailureKind::lead && !begins_anew)) throw;
             spdlog::log(range.is_made_up ? spdlog::level::info : spdlog::level::warn,
                         "workspace {}: cursor {} is refused: {}", workspace_, *cursor, error.what());
@@ -229,8 +231,13 @@ asio::awaitable<void> Sweep::step_back(Range& range) {
         range.at.cursor.reset();
         co_return;
     }
-    range.at.cursor =
-        co_await store_.run([&](Transaction& transaction) { return transaction.leads.id_before(refused); });
+    // Leads that were added together are deleted together: each step reaches as far as all before it.
+    const auto leads = 1 << (range.steps_back - 1);
+    range.at.cursor = co_await store_.run([&](Transaction& transaction) {
+        auto before = transaction.leads.id_before(refused);
+        for (int i = 1; before && i < leads; ++i) before = transaction.leads.id_before(*before);
+        return before;
+    });
 }
 
 asio::awaitable<void> Sweep::note_page(Range& range, instantly::LeadPage page, sync::Instant requested_at) {

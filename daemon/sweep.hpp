@@ -73,7 +73,7 @@ private:
         bool is_complete = false;
         bool is_being_cut = false;
         int steps_back = 0;
-        int rejections = 0;  ///< of answers to a cursor that is made up
+        int rejections = 0;  ///< of answers to the cursor, in a row
     };
 
     static std::unique_ptr<Range> range_of(const store::SweepRange& at);
