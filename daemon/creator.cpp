@@ -357,9 +357,9 @@ asio::awaitable<bool> Creator::find_posted(const Row& row) {
             refusal = error;
         }
         if (refusal) {
-            // A made-up cursor may be refused: then the list is read from its start.
-            if (refusal->failure().kind != sync::FailureKind::lead || query.after != first)
-                throw instantly::ApiError{*refusal};
+            // A made-up cursor may be refused, or no notice taken of it: then the list is read from its start.
+            const bool is_no_answer = refusal->failure().kind == sync::FailureKind::lead || refusal->status() == 200;
+            if (!is_no_answer || query.after != first) throw instantly::ApiError{*refusal};
             query.after.reset();
             continue;
         }
