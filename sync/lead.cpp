@@ -34,12 +34,16 @@ Value text_of(const CustomVariables& variables, std::string_view key) {
 }
 
 std::optional<Instant> instant_of(const Value& timestamp) {
-    using namespace std::chrono;
     constexpr std::size_t length = 24;  // 2026-01-02T03:04:05.678Z
     if (!timestamp || timestamp->size() != length) return std::nullopt;
+    return instant_at(*timestamp);
+}
+
+Instant instant_at(std::string_view canonical_timestamp) {
+    using namespace std::chrono;
     const auto number = [&](std::size_t at, std::size_t digits) {
         int value = 0;
-        for (std::size_t i = at; i < at + digits; ++i) value = value * 10 + ((*timestamp)[i] - '0');
+        for (std::size_t i = at; i < at + digits; ++i) value = value * 10 + (canonical_timestamp.at(i) - '0');
         return value;
     };
     const year_month_day date{year{number(0, 4)}, month{static_cast<unsigned>(number(5, 2))},

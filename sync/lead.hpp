@@ -39,6 +39,9 @@ using Instant = std::chrono::sys_time<std::chrono::microseconds>;
 /// The instant that a canonical timestamp names; nothing when it is absent.
 std::optional<Instant> instant_of(const Value& timestamp);
 
+/// The same of one that is there.
+Instant instant_at(std::string_view canonical_timestamp);
+
 /// A lead as Instantly answered it.
 struct RemoteLead {
     InstantlyId id;
