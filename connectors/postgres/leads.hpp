@@ -16,6 +16,7 @@ public:
 
     // leads.cpp
     std::unordered_map<std::string, store::Held> look_up(const std::vector<sync::InstantlyId>& ids) override;
+    store::HeldStretch look_up(const store::Stretch& stretch, std::size_t limit) override;
     std::vector<sync::KnownLead> load(const std::vector<sync::InstantlyId>& ids, store::Lock lock,
                                       sync::Instant now) override;
     std::unordered_set<std::string> here_or_deleted(const std::vector<sync::LeadId>& ids) override;
@@ -26,6 +27,7 @@ public:
     std::vector<sync::LeadId> with_emails(const std::vector<std::string>& emails) override;
     void insert(std::span<const sync::LeadRow> leads) override;
     void update(std::span<const sync::LeadRow> leads) override;
+    void note_reformatted(std::span<const store::Reformatted> leads) override;
     std::optional<sync::InstantlyId> newest_time_ordered() override;
     std::optional<std::string> id_before(const std::string& id) override;
     std::int64_t count() override;

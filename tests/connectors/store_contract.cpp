@@ -25,6 +25,7 @@ sync::LeadRow agreed_lead(int number, sync::Content values) {
     lead.local[Field::email] = email_of(number);
     lead.base.content = sync::both_ways_of(lead.local);
     lead.content_hash = static_cast<std::uint64_t>(number);
+    lead.raw_hash = lead.content_hash + 1'000;
     return lead;
 }
 

@@ -59,11 +59,42 @@ TEST_P(LeadsContract, TellsWhatIsHeldOfALead) {
     const auto& first = held.at(instantly_id(1).text);
     EXPECT_EQ(first.id, lead_id(1));
     EXPECT_EQ(first.content_hash, 1);
+    EXPECT_EQ(first.raw_hash, 1'001);
     EXPECT_TRUE(first.expecting && !first.tombstone && !first.gone);
     const auto& second = held.at(instantly_id(2).text);
     EXPECT_TRUE(!second.expecting && second.tombstone && !second.gone);
     const auto& third = held.at(instantly_id(3).text);
     EXPECT_TRUE(!third.expecting && !third.tombstone && third.gone);
+}
+
+TEST_P(LeadsContract, TellsWhatIsHeldOfAStretch) {
+    synced({1, 2, 3, 4});
+    mark_gone(3, sync::RemoteDeletes::mark);
+    expect(2, {{"phone", "1"}});
+    const auto look = [&](const store::Stretch& stretch, std::size_t limit = 10) {
+        return store_->run([&](Transaction& transaction) { return transaction.leads.look_up(stretch, limit); });
+    };
+    const auto some = look({instantly_id(1).text, instantly_id(3).text});
+    ASSERT_EQ(some.leads.size(), 2U);
+    EXPECT_TRUE(some.is_complete && some.is_settled);
+    const auto& second = some.leads.at(instantly_id(2).text);
+    EXPECT_EQ(second.id, lead_id(2));
+    EXPECT_TRUE(second.content_hash == 2 && second.raw_hash == 1'002 && second.expecting && !second.gone);
+    EXPECT_TRUE(some.leads.at(instantly_id(3).text).gone);
+
+    EXPECT_EQ(look({}).leads.size(), 4U);
+    EXPECT_EQ(look({std::nullopt, instantly_id(2).text}).leads.size(), 2U);
+    EXPECT_EQ(look({instantly_id(3).text, std::nullopt}).leads.size(), 1U);
+    EXPECT_TRUE(look({instantly_id(8).text, std::nullopt}).leads.empty());
+    EXPECT_FALSE(look({}, 4).is_complete) << "there may be more";
+    EXPECT_EQ(look({}, 2).leads.size(), 2U);
+
+    store_->run([&](Transaction& transaction) {
+        transaction.leads.note_absent(std::nullopt, instantly_id(1).text, {}, store_->now());
+    });
+    EXPECT_TRUE(look({}).is_settled);
+    store_->run([&](Transaction& transaction) { transaction.leads.looked_into({lead_id(1)}, {lead_id(1).text}); });
+    EXPECT_FALSE(look({instantly_id(3).text, std::nullopt}).is_settled);
 }
 
 TEST_P(LeadsContract, LoadsWhatWasWritten) {
@@ -81,6 +112,7 @@ TEST_P(LeadsContract, LoadsWhatWasWritten) {
     lead.status = SyncStatus::error;
     lead.error = "why";
     lead.content_hash = ~std::uint64_t{0};
+    lead.raw_hash = ~std::uint64_t{1};
     store_->run([&](Transaction& transaction) { transaction.leads.insert(std::vector{lead}); });
 
     const auto known = load(1);
@@ -99,6 +131,37 @@ TEST_P(LeadsContract, LoadsWhatWasWritten) {
     local[Field::timestamp_updated].reset();
     EXPECT_EQ(known->local, local) << "email, both-ways fields and custom variables, and nothing of Instantly's";
     EXPECT_EQ(look_up(1)->content_hash, lead.content_hash);
+    EXPECT_EQ(look_up(1)->raw_hash, lead.raw_hash);
+}
+
+TEST_P(LeadsContract, NotesOtherBytesOfTheSameLeadWhenTheKnownOnesAreOldOrNone) {
+    using namespace std::chrono_literals;
+    const auto kept = store::Leads::raw_hash_kept;
+    const auto note = [&](int number, std::uint64_t content_hash, std::uint64_t raw_hash, sync::Instant at) {
+        const store::Reformatted lead{lead_id(number), content_hash, raw_hash, at};
+        store_->run([&](Transaction& transaction) { transaction.leads.note_reformatted({&lead, 1}); });
+        return look_up(number)->raw_hash;
+    };
+    auto lead = agreed_lead(1);
+    lead.observed_at = an_instant;
+    auto bytes_unknown = agreed_lead(2);
+    bytes_unknown.observed_at = an_instant;
+    bytes_unknown.raw_hash = 0;
+    store_->run([&](Transaction& transaction) { transaction.leads.insert(std::vector{lead, bytes_unknown}); });
+
+    EXPECT_EQ(note(1, 1, 7, an_instant + kept), 1'001) << "not yet";
+    EXPECT_EQ(note(1, 2, 7, an_instant + kept + 1s), 1'001) << "of another content";
+    EXPECT_EQ(note(1, 1, 7, an_instant + kept + 1s), 7);
+    EXPECT_EQ(load(1)->observed_at, an_instant + kept + 1s);
+    EXPECT_EQ(note(1, 1, 8, an_instant + kept + 2s), 7);
+    EXPECT_EQ(look_up(2)->raw_hash, 0);
+    EXPECT_EQ(note(2, 2, 7, an_instant), 0) << "no newer than what the base rests on";
+    EXPECT_EQ(note(2, 2, 7, an_instant + 1s), 7);
+    store_->run([&](Transaction& transaction) { transaction.leads.wrote({lead_id(1)}, an_instant + 3 * kept); });
+    EXPECT_EQ(note(1, 1, 9, an_instant + 3 * kept), 7) << "stale";
+    lead.raw_hash = 0;
+    update(lead);
+    EXPECT_EQ(look_up(1)->raw_hash, 0);
 }
 
 TEST_P(LeadsContract, StoresEveryFieldOfInstantlyInItsType) {

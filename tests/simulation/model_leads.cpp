@@ -67,11 +67,25 @@ std::unordered_map<std::string, store::Held> ModelLeads::look_up(const std::vect
         const auto found = base_of(state, instantly_id);
         if (found == state.bases.end()) continue;
         const auto& [id, base] = *found;
-        held.emplace(instantly_id.text,
-                     store::Held{base.content_hash, id, base.expected.has_value(), base.deleted_at.has_value(),
-                                 base.gone_at.has_value(), base.expected && base.expected->contains("")});
+        held.emplace(instantly_id.text, store::Held{base.content_hash, base.raw_hash, id, base.expected.has_value(),
+                                                    base.deleted_at.has_value(), base.gone_at.has_value(),
+                                                    base.expected && base.expected->contains("")});
     }
     return held;
+}
+
+store::HeldStretch ModelLeads::look_up(const store::Stretch& stretch, std::size_t limit) {
+    std::vector<InstantlyId> ids;
+    for (const auto& [id, base] : transaction_.read().bases)
+        if ((!stretch.after || base.instantly_id.text > *stretch.after)
+            && (!stretch.last || base.instantly_id.text <= *stretch.last))
+            ids.push_back(base.instantly_id);
+    std::ranges::sort(ids);
+    const bool is_complete = ids.size() < limit;
+    if (!is_complete) ids.resize(limit);
+    const bool is_settled = std::ranges::none_of(
+        transaction_.read().absent, [](const auto& absent) { return absent.second.confirmed_at.has_value(); });
+    return {look_up(ids), is_complete, is_settled || ids.empty()};
 }
 
 std::vector<sync::KnownLead> ModelLeads::load(const std::vector<InstantlyId>& ids, store::Lock lock, Instant now) {
@@ -212,6 +226,7 @@ void ModelLeads::write_base(const sync::LeadRow& lead) {
     base.instantly_id = lead.instantly_id;
     base.content = sync::both_ways_of(lead.base.content);
     base.content_hash = lead.content_hash;
+    base.raw_hash = lead.raw_hash;
     base.remote_updated_at = lead.local[Field::timestamp_updated];
     base.expected.reset();
     if (!lead.base.expected.empty()) base.expected = lead.base.expected;
@@ -247,6 +262,22 @@ void ModelLeads::update(std::span<const sync::LeadRow> leads) {
         if (lead.status == SyncStatus::synced) row->second.synced_at = transaction_.now();
     }
     for (const auto& lead : leads) write_base(lead);
+}
+
+void ModelLeads::note_reformatted(std::span<const store::Reformatted> leads) {
+    for (const auto& lead : leads) {
+        const auto& bases = transaction_.read().bases;
+        const auto found = bases.find(lead.id);
+        if (found == bases.end() || found->second.content_hash != lead.content_hash) continue;
+        const auto& known = found->second;
+        const bool is_stale = (known.written_at && *known.written_at >= lead.requested_at)
+                              || (known.observed_at && *known.observed_at >= lead.requested_at);
+        const bool is_old = !known.observed_at || *known.observed_at < lead.requested_at - raw_hash_kept;
+        if (is_stale || (known.raw_hash != 0 && !is_old)) continue;
+        auto& base = transaction_.write().bases.at(lead.id);
+        base.raw_hash = lead.raw_hash;
+        base.observed_at = lead.requested_at;
+    }
 }
 
 void ModelLeads::add_conflicts(const std::vector<std::pair<LeadId, sync::Conflict>>& conflicts) {

@@ -21,6 +21,7 @@ public:
 
     // model_leads.cpp
     std::unordered_map<std::string, store::Held> look_up(const std::vector<sync::InstantlyId>& ids) override;
+    store::HeldStretch look_up(const store::Stretch& stretch, std::size_t limit) override;
     std::vector<sync::KnownLead> load(const std::vector<sync::InstantlyId>& ids, store::Lock lock,
                                       Instant now) override;
     std::unordered_set<std::string> here_or_deleted(const std::vector<sync::LeadId>& ids) override;
@@ -31,6 +32,7 @@ public:
     std::vector<sync::LeadId> with_emails(const std::vector<std::string>& emails) override;
     void insert(std::span<const sync::LeadRow> leads) override;
     void update(std::span<const sync::LeadRow> leads) override;
+    void note_reformatted(std::span<const store::Reformatted> leads) override;
     void add_conflicts(const std::vector<std::pair<sync::LeadId, sync::Conflict>>& conflicts) override;
     void update_conflicts(const std::vector<sync::ConflictUpdate>& updates) override;
     void add_history(const std::vector<store::HistoryEntry>& entries) override;

@@ -31,6 +31,7 @@ struct ModelBase {
     sync::InstantlyId instantly_id;
     sync::Content content;
     std::uint64_t content_hash = 0;
+    std::uint64_t raw_hash = 0;
     sync::Value remote_updated_at;
     std::optional<std::map<sync::Key, sync::Value>> expected;
     std::optional<Instant> expected_until;
