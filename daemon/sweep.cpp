@@ -29,8 +29,8 @@ bool is_behind(const std::optional<std::string>& id, const std::optional<std::st
 }
 
 /// What lies behind the end belongs to the next range.
-void leave_what_is_behind(instantly::LeadPage& page, const std::optional<std::string>& end) {
-    if (end) std::erase_if(page.leads, [&](const auto& lead) { return lead.id.text > *end; });
+void leave_what_is_behind(instantly::ScannedPage& page, const std::optional<std::string>& end) {
+    if (end) page.end_at(*end);
 }
 
 std::optional<sync::Stretch> stretch_of(const std::vector<sync::InstantlyId>& ids) {
@@ -183,21 +183,26 @@ asio::awaitable<void> Sweep::read_page(Range& range) {
     if (!range.is_known) co_await reload(range);
     if (range.is_complete) co_return;
     const auto requested_at = clock_.wall();
-    instantly::LeadPage page;
+    instantly::ScannedPage page;
     if (!is_behind(range.at.cursor, range.at.end)) page = co_await fetch_page(range);
-    for (const auto& item : page.unusable)
-        spdlog::warn("workspace {}: an item of the page is no lead and is passed over: {}", workspace_,
-                     item.substr(0, 200));
-    co_await note_page(range, std::move(page), requested_at);
+    bool is_plain = true;
+    try {
+        co_await note_page(range, page, requested_at);
+    } catch (const instantly::NotPlain&) {
+        is_plain = false;
+    }
+    if (is_plain) co_return;
+    instantly::ScannedPage whole{page.whole()};
+    co_await note_page(range, whole, requested_at);
 }
 
-asio::awaitable<instantly::LeadPage> Sweep::fetch_page(Range& range) {
+asio::awaitable<instantly::ScannedPage> Sweep::fetch_page(Range& range) {
     for (;;) {
         const auto cursor = range.at.cursor;
         instantly::LeadQuery query{.after = cursor, .limit = page_limit_};
         bool refused = false;
         try {
-            auto page = co_await client_.list_leads(query);
+            auto page = co_await client_.scan_leads(query);
             page_limit_ = std::min(reading_.page_limit, page_limit_ * 2);
             if (range.is_made_up) takes_made_up_ = true;
             range.is_made_up = false;
@@ -250,7 +255,10 @@ private:
     std::int64_t leads_;
 };
 
-asio::awaitable<void> Sweep::note_page(Range& range, instantly::LeadPage page, sync::Instant requested_at) {
+asio::awaitable<void> Sweep::note_page(Range& range, instantly::ScannedPage& page, sync::Instant requested_at) {
+    for (const auto& item : page.unusable)
+        spdlog::warn("workspace {}: an item of the page is no lead and is passed over: {}", workspace_,
+                     item.substr(0, 200));
     const auto before = range.at.cursor;
     const auto end = range.at.end;
     leave_what_is_behind(page, end);
@@ -261,7 +269,7 @@ asio::awaitable<void> Sweep::note_page(Range& range, instantly::LeadPage page, s
     const auto next = is_last ? end : page.next;
     const auto count = static_cast<std::int64_t>(ids.size());
     const bool says_what_is_missing = rules_.remote_deletes != sync::RemoteDeletes::ignore && page.unusable.empty();
-    auto observations = observations_of(page, requested_at, clock_.wall());
+    const Asked asked{requested_at, clock_.wall()};
 
     while (allowed_ && reserved_ > 0 && changed_ + reserved_ + count > *allowed_)
         co_await freed_.wait_for(clock_, unrung);
@@ -272,8 +280,9 @@ asio::awaitable<void> Sweep::note_page(Range& range, instantly::LeadPage page, s
     range.is_known = false;
     store::SweepStep step;
     const auto outcome = co_await store_.run([&](Transaction& transaction) {
-        auto result = observe(transaction, std::move(observations), options, clock_.wall());
-        if (says_what_is_missing) transaction.leads.note_absent(before, next, ids, requested_at - rules_.patience);
+        auto result = observe(transaction, page, asked, store::Stretch{before, next}, options, clock_.wall());
+        if (says_what_is_missing && !result.shows_all)
+            transaction.leads.note_absent(before, next, ids, requested_at - rules_.patience);
         step = {count, static_cast<std::int64_t>(result.pulled)};
         if (is_last)
             transaction.progress.finish_range(range.at.number, step);

@@ -85,9 +85,9 @@ private:
     Range* most_to_read();
     boost::asio::awaitable<void> reload(Range& range);
     boost::asio::awaitable<void> read_page(Range& range);
-    boost::asio::awaitable<instantly::LeadPage> fetch_page(Range& range);
+    boost::asio::awaitable<instantly::ScannedPage> fetch_page(Range& range);
     boost::asio::awaitable<void> step_back(Range& range);
-    boost::asio::awaitable<void> note_page(Range& range, instantly::LeadPage page, sync::Instant requested_at);
+    boost::asio::awaitable<void> note_page(Range& range, instantly::ScannedPage& page, sync::Instant requested_at);
     void tell(bool complete);
 
     instantly::Client& client_;
