@@ -31,12 +31,12 @@ TEST_F(KnownBytes, CostNoWrite) {
 }
 
 TEST_F(KnownBytes, DoNotHideWhatElseThePageShows) {
-    in_step({});
+    in_step({.deletes = {.remote = sync::RemoteDeletes::remove}});
     world().instantly().edit(leads_.at(1), {{"phone", "+1 555"}});
     world().instantly().remove(leads_.at(2));
     sync_once();
     EXPECT_EQ(local(1, "phone"), "+1 555");
-    EXPECT_EQ(local(2, "sync_status"), "deleted");
+    EXPECT_EQ(local(2, "sync_status"), "no row");
     expect_in_step();
 }
 
