@@ -29,6 +29,8 @@ store::SweepState Progress::open_sweep(std::int64_t leads_per_range, std::int64_
 }
 
 void Progress::cut_into_ranges(std::int64_t leads_per_range, std::int64_t ranges_max) {
+    // The size is a subquery of its own: joined, it would be counted for each lead where the table is not analysed
+    // yet.
     static const Statement statement{"cut_into_ranges", R"sql(
         WITH size AS (
             SELECT greatest($2::int8, count(*) / $3::int8 + 1) AS leads FROM sync.base WHERE workspace = $1
@@ -36,7 +38,7 @@ void Progress::cut_into_ranges(std::int64_t leads_per_range, std::int64_t ranges
             SELECT instantly_id, row_number() OVER (ORDER BY instantly_id) AS n FROM sync.base
             WHERE workspace = $1 AND gone_at IS NULL AND deleted_at IS NULL
         ), cuts AS (
-            SELECT known.instantly_id AS id FROM known, size WHERE known.n % size.leads = 0
+            SELECT known.instantly_id AS id FROM known WHERE known.n % (SELECT size.leads FROM size) = 0
         )
         INSERT INTO sync.ranges (workspace, cursor, ends_at)
         SELECT $1, id::text, (lead(id) OVER (ORDER BY id NULLS FIRST))::text
