@@ -49,7 +49,6 @@ LeadRow new_row(const LeadId& id, Observation observation) {
     LeadRow row{.id = id, .instantly_id = observation.lead.id};
     row.local = std::move(observation.lead.content);
     row.extra = std::move(observation.lead.extra);
-    row.base.content = both_ways_of(row.local);
     row.content_hash = observation.lead.content_hash;
     row.raw_hash = observation.lead.raw_hash;
     row.observed_at = observation.requested_at;

@@ -132,16 +132,16 @@ void write_bases(pqxx::work& transaction, const std::string& workspace, std::spa
     for (const auto& lead : leads) {
         ids.add(lead.id.text);
         instantly_ids.add(lead.instantly_id.text);
-        contents.add(base_text(lead.base.content));
+        contents.add(base_text(lead.base ? lead.base->content : lead.local));
         hashes.add_int8(static_cast<std::int64_t>(lead.content_hash));
         if (lead.raw_hash != 0)
             raw_hashes.add_int8(static_cast<std::int64_t>(lead.raw_hash));
         else
             raw_hashes.add_null();
         updated.add_or_null(lead.local[Field::timestamp_updated]);
-        expected.add_or_null(lead.base.expected.empty() ? sync::Value{}
-                                                        : expectations_to_json(lead.base.expected).dump());
-        flips.add_or_null(flips_to_text(lead.base.flips));
+        const bool awaits = lead.base && !lead.base->expected.empty();
+        expected.add_or_null(awaits ? sync::Value{expectations_to_json(lead.base->expected).dump()} : std::nullopt);
+        flips.add_or_null(lead.base ? flips_to_text(lead.base->flips) : std::nullopt);
         observed.add_instant(lead.observed_at);
     }
     execute(transaction, statement, workspace, ids.finish(), instantly_ids.finish(), contents.finish(),

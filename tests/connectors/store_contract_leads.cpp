@@ -106,9 +106,9 @@ TEST_P(LeadsContract, LoadsWhatWasWritten) {
                                 {"status", "1"},
                                 {"timestamp_updated", "2026-01-02T03:04:05.678Z"}},
                                {{"number", 42}, {"text", "42"}, {"fraction", 0.5}, {"no", nullptr}, {"yes", true}}));
-    lead.base.content[Field::first_name] = "Augusta";
-    lead.base.expected = {{"phone", std::nullopt}, {"custom_variables.text", "43"}};
-    lead.base.flips = {{"phone", {sync::Side::remote, 3, an_instant}}};
+    lead.base->content[Field::first_name] = "Augusta";
+    lead.base->expected = {{"phone", std::nullopt}, {"custom_variables.text", "43"}};
+    lead.base->flips = {{"phone", {sync::Side::remote, 3, an_instant}}};
     lead.status = SyncStatus::error;
     lead.error = "why";
     lead.content_hash = ~std::uint64_t{0};
@@ -119,7 +119,7 @@ TEST_P(LeadsContract, LoadsWhatWasWritten) {
     ASSERT_TRUE(known);
     EXPECT_EQ(known->id, lead_id(1));
     EXPECT_EQ(known->instantly_id, instantly_id(1));
-    EXPECT_EQ(known->base, lead.base);
+    EXPECT_EQ(known->base, *lead.base);
     EXPECT_EQ(known->remote_updated_at, "2026-01-02T03:04:05.678Z");
     EXPECT_EQ(known->written_at, std::nullopt);
     EXPECT_EQ(known->edited_at, std::nullopt);
@@ -162,6 +162,17 @@ TEST_P(LeadsContract, NotesOtherBytesOfTheSameLeadWhenTheKnownOnesAreOldOrNone) 
     lead.raw_hash = 0;
     update(lead);
     EXPECT_EQ(look_up(1)->raw_hash, 0);
+}
+
+TEST_P(LeadsContract, ARowWithoutABaseOfItsOwnIsWhatBothSidesHold) {
+    auto lead = agreed_lead(1, content({{"phone", "1"}, {"status", "1"}}, {{"tier", "gold"}}));
+    const auto expected = lead.base;
+    lead.base.reset();
+    store_->run([&](Transaction& transaction) { transaction.leads.insert(std::vector{lead}); });
+    EXPECT_EQ(load(1)->base, *expected);
+    lead.local[Field::phone] = "2";
+    update(lead);
+    EXPECT_EQ(load(1)->base.content[Field::phone], "2");
 }
 
 TEST_P(LeadsContract, StoresEveryFieldOfInstantlyInItsType) {
@@ -461,14 +472,14 @@ TEST_P(LeadsContract, KeepsWhatAnUpdateOfTheBaseDoesNotTell) {
     expect(1, {{"phone", "1"}, {"website", "2"}});
     store_->run([](Transaction& transaction) { transaction.leads.wrote({lead_id(1)}, an_instant); });
     auto lead = agreed_lead(1);
-    lead.base.expected = {{"website", "2"}};
+    lead.base->expected = {{"website", "2"}};
     lead.status = SyncStatus::verifying;
     update(lead);
-    EXPECT_EQ(load(1)->base.expected, lead.base.expected);
+    EXPECT_EQ(load(1)->base.expected, lead.base->expected);
     EXPECT_EQ(load(1)->written_at, an_instant);
     store_->advance(2min);
     EXPECT_TRUE(load(1)->base.expectations_expired);
-    lead.base.expected.clear();
+    lead.base->expected.clear();
     update(lead);
     EXPECT_FALSE(load(1)->base.expectations_expired);
     EXPECT_FALSE(look_up(1)->expecting);
@@ -519,7 +530,7 @@ TEST_P(LeadsContract, LetsAnAdoptionByAPageThatWasFasterStand) {
     adopted.id = id;
     update(adopted);
     created(id, 1);
-    EXPECT_EQ(load(1)->base.content, adopted.base.content);
+    EXPECT_EQ(load(1)->base.content, adopted.base->content);
     EXPECT_FALSE(look_up(1)->expecting);
     EXPECT_EQ(store_->row(id)->status, SyncStatus::synced);
 

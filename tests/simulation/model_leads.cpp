@@ -224,14 +224,14 @@ void ModelLeads::write_base(const sync::LeadRow& lead) {
     require_unique_base(state, lead.id, lead.instantly_id);
     auto& base = state.bases[lead.id];
     base.instantly_id = lead.instantly_id;
-    base.content = sync::both_ways_of(lead.base.content);
+    base.content = sync::both_ways_of(lead.base ? lead.base->content : lead.local);
     base.content_hash = lead.content_hash;
     base.raw_hash = lead.raw_hash;
     base.remote_updated_at = lead.local[Field::timestamp_updated];
     base.expected.reset();
-    if (!lead.base.expected.empty()) base.expected = lead.base.expected;
+    if (lead.base && !lead.base->expected.empty()) base.expected = lead.base->expected;
     if (!base.expected) base.expected_until.reset();
-    base.flips = lead.base.flips;
+    base.flips = lead.base ? lead.base->flips : std::map<sync::Key, sync::Flip>{};
     base.observed_at = lead.observed_at;
     base.gone_at.reset();
 }
