@@ -28,8 +28,12 @@ std::string spoken(double seconds) {
     if (seconds < 10) return fmt::format("{:.1f} s", seconds);
     const auto whole = std::llround(seconds);
     if (whole < 60) return fmt::format("{} s", whole);
-    if (whole < 3600) return fmt::format("{} min {} s", whole / 60, whole % 60);
-    if (whole < 172800) return fmt::format("{} h {} min", whole / 3600, whole % 3600 / 60);
+    const auto two = [](long long first, const char* unit, long long second, const char* smaller) {
+        return second == 0 ? fmt::format("{} {}", first, unit)
+                           : fmt::format("{} {} {} {}", first, unit, second, smaller);
+    };
+    if (whole < 3600) return two(whole / 60, "min", whole % 60, "s");
+    if (whole < 172800) return two(whole / 3600, "h", whole % 3600 / 60, "min");
     return fmt::format("{} days", whole / 86400);
 }
 

@@ -37,7 +37,7 @@ std::string name_of(const store::Place& place) {
 
 /// An id that no lead has, behind the page; a server that takes no notice of it would answer the page again. Nothing
 /// where a page is too little to tell.
-std::optional<std::string> made_up_behind(const instantly::LeadPage& page) {
+std::optional<std::string> made_up_behind(const instantly::ScannedPage& page) {
     if (!page.next || page.leads.size() < 2) return std::nullopt;
     auto at = sync::id_at(sync::place_of(page.leads.back().id.text) + 1);
     return at > page.leads.front().id.text ? std::optional{std::move(at)} : std::nullopt;
@@ -46,14 +46,15 @@ std::optional<std::string> made_up_behind(const instantly::LeadPage& page) {
 }  // namespace
 
 Chains::Chains(instantly::Client& client, Pages& pages, store::Store& store, Clock& clock, Persistence persistence,
-               std::string workspace, const SweepRules& rules, const Reading& reading)
+               std::string workspace, Intake& intake, ChangeGuard& guard, const Reading& reading)
     : client_{client},
       pages_{pages},
       store_{store},
       clock_{clock},
       persistence_{std::move(persistence)},
       workspace_{std::move(workspace)},
-      rules_{rules},
+      intake_{intake},
+      guard_{guard},
       reading_{reading} {}
 
 asio::awaitable<void> Chains::run() {
@@ -86,7 +87,7 @@ asio::awaitable<void> Chains::open() {
         });
     }
     progress_ = {.pages = state->pages, .leads = state->leads, .is_by_place = true};
-    pages_.allow(sync::allowed(rules_.changes, leads), state->changed);
+    guard_.begin(leads, state->changed);
     for (auto& at : state->open) chains_.push_back({.at = std::move(at)});
     if (!chains_.empty())
         spdlog::info("workspace {}: unknown cursors are refused: {} campaigns and lists are read side by side",
@@ -145,7 +146,7 @@ asio::awaitable<void> Chains::reload(Chain& chain) {
     chain.is_complete = found == open.end();
     if (!chain.is_complete) chain.at = *found;
     chain.is_known = true;
-    pages_.changed_at_least(state->changed);
+    guard_.know(state->changed);
 }
 
 asio::awaitable<void> Chains::read_page(Chain& chain) {
@@ -155,15 +156,17 @@ asio::awaitable<void> Chains::read_page(Chain& chain) {
     auto page = co_await fetch_page(chain);
     const auto next = page ? page->next : std::nullopt;
     const auto number = chain.at.number;
-    Pages::Also also = [number, &next](Transaction& transaction, const store::SweepStep& step) {
+    auto read = std::move(page).value_or(instantly::ScannedPage{});
+    store::SweepStep step{.leads = static_cast<std::int64_t>(read.leads.size())};
+    chain.is_known = false;
+    Intake::Step also = [&](Transaction& transaction, const ObserveResult& result) {
+        step.changed = static_cast<std::int64_t>(result.pulled);
         if (next)
             transaction.progress.advance_range(number, *next, step);
         else
             transaction.progress.finish_range(number, step);
     };
-    chain.is_known = false;
-    const auto step =
-        co_await pages_.take_in(std::move(page).value_or(instantly::LeadPage{}), requested_at, std::move(also));
+    co_await intake_.take_in(std::move(read), requested_at, std::nullopt, std::move(also));
     chain.is_known = true;
     chain.at.cursor = next;
     chain.is_complete = !next;
@@ -173,7 +176,7 @@ asio::awaitable<void> Chains::read_page(Chain& chain) {
 }
 
 /// Nothing: the chain cannot go on.
-asio::awaitable<std::optional<instantly::LeadPage>> Chains::fetch_page(const Chain& chain) {
+asio::awaitable<std::optional<instantly::ScannedPage>> Chains::fetch_page(const Chain& chain) {
     auto cursor = chain.at.cursor;
     for (int rejections = 0;;) {
         const auto query = query_of(chain.at.place, cursor);

@@ -22,7 +22,7 @@ namespace leadsync::daemon {
 class Chains {
 public:
     Chains(instantly::Client& client, Pages& pages, store::Store& store, Clock& clock, Persistence persistence,
-           std::string workspace, const SweepRules& rules, const Reading& reading);
+           std::string workspace, Intake& intake, ChangeGuard& guard, const Reading& reading);
 
     /// From where an earlier run was stopped to the end.
     boost::asio::awaitable<void> run();
@@ -43,7 +43,7 @@ private:
     boost::asio::awaitable<void> read(Chain& chain);
     boost::asio::awaitable<void> reload(Chain& chain);
     boost::asio::awaitable<void> read_page(Chain& chain);
-    boost::asio::awaitable<std::optional<instantly::LeadPage>> fetch_page(const Chain& chain);
+    boost::asio::awaitable<std::optional<instantly::ScannedPage>> fetch_page(const Chain& chain);
 
     instantly::Client& client_;
     Pages& pages_;
@@ -51,7 +51,8 @@ private:
     Clock& clock_;
     Persistence persistence_;
     std::string workspace_;
-    SweepRules rules_;
+    Intake& intake_;
+    ChangeGuard& guard_;
     Reading reading_;
     TellProgress report_;
 

@@ -1,6 +1,7 @@
 #include "daemon/commands.hpp"
 
 #include <algorithm>
+#include <map>
 
 #include <fmt/format.h>
 #include <nlohmann/json.hpp>
@@ -9,6 +10,7 @@
 #include "connectors/postgres/migrator.hpp"
 #include "daemon/backfill_progress.hpp"
 #include "daemon/daemon.hpp"
+#include "daemon/freshness_watch.hpp"
 #include "daemon/status.hpp"
 #include "daemon/version.hpp"
 #include "migrations/migrations.hpp"
@@ -46,7 +48,9 @@ private:
     bool failed_ = false;
 };
 
-boost::asio::awaitable<void> check_workspace(const WorkspaceConfig& config, Report& report) {
+/// `active_leads`: as the daemon has counted them; 0 where it never ran.
+boost::asio::awaitable<void> check_workspace(const WorkspaceConfig& config, std::int64_t active_leads,
+                                             Report& report) {
     const auto executor = co_await boost::asio::this_coro::executor;
     SystemClock clock;
     Pace pace{clock, limits_of(config.rate), nullptr};
@@ -64,18 +68,14 @@ boost::asio::awaitable<void> check_workspace(const WorkspaceConfig& config, Repo
         report.ok(fmt::format("workspace {}: {} campaigns, {} lists, {} labels", config.name, campaigns.size(),
                               lists.size(), labels.size()));
         if (const auto count = co_await client.lead_count()) {
-            const double per_second =
-                std::min<double>(config.rate.per_second, config.rate.per_minute / 60.0) * config.rate.share;
-            const auto sweep = static_cast<double>(*count) / 100.0 / per_second;
-            const auto line = fmt::format(
-                "workspace {}: {} leads, a sweep takes at least {} of a share of {:.0f} requests/s; freshness.rest "
-                "is {}",
-                config.name, grouped(*count), spoken(sweep), per_second,
-                spoken(static_cast<double>(config.freshness.rest.count()) / 1000));
-            if (sweep * 1000 <= static_cast<double>(config.freshness.rest.count()))
+            const auto& bounds = config.freshness.bounds;
+            const auto budget = sync::budget_of(limits_of(config.rate));
+            const auto line =
+                fmt::format("workspace {}: {}", config.name, told(bounds, active_leads, *count, budget));
+            if (sync::demand_of(bounds, active_leads, *count).all() <= budget)
                 report.ok(line);
             else
-                report.bad(line + ": raise freshness.rest or rate.share");
+                report.bad(line + ": raise the bound that needs most, or rate.share");
         }
     } catch (const instantly::ApiError& error) {
         report.bad(fmt::format("workspace {}: {}{}", config.name, error.what(),
@@ -131,6 +131,7 @@ Exit migrate(const Config& config, bool only_status, bool json) {
 Exit check(const Config& config) {
     Report report;
     report.ok(fmt::format("config {}: {} workspace(s)", config.file.string(), config.workspaces.size()));
+    std::map<std::string, std::int64_t> active_leads;
     try {
         const ConfiguredDatabase database{config};
         report.ok(config.database.url ? "database: reachable"
@@ -144,8 +145,11 @@ Exit check(const Config& config) {
         else if (count(MigrationState::pending) > 0)
             report.ok(fmt::format("schema: {} migration(s) pending; run, backfill and migrate apply them",
                                   count(MigrationState::pending)));
-        else
+        else {
             report.ok("schema: up to date");
+            for (const auto& status : read_status(database.url(), chosen_workspaces(config, {})))
+                active_leads[status.name] = status.active_leads;
+        }
     } catch (const std::exception& error) {
         std::string line = error.what();
         std::ranges::replace(line, '\n', ' ');
@@ -153,7 +157,8 @@ Exit check(const Config& config) {
     }
     boost::asio::io_context io{1};
     auto workspaces = [&]() -> boost::asio::awaitable<void> {
-        for (const auto& workspace : config.workspaces) co_await check_workspace(workspace, report);
+        for (const auto& workspace : config.workspaces)
+            co_await check_workspace(workspace, active_leads[workspace.name], report);
     };
     boost::asio::co_spawn(io, workspaces(), [](const std::exception_ptr& error) {
         if (error) std::rethrow_exception(error);

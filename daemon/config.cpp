@@ -62,8 +62,10 @@ RateConfig read_rate(const ConfigSection& section) {
 
 FreshnessConfig read_freshness(const ConfigSection& section) {
     FreshnessConfig freshness;
-    take(freshness.new_leads, section.duration("new", "100ms", "1d"));
-    take(freshness.rest, section.duration("rest", "1s", "30d"));
+    take(freshness.bounds.fresh, section.duration("new", "100ms", "1d"));
+    take(freshness.bounds.active, section.duration("active", "1s", "30d"));
+    take(freshness.active_for, section.duration("active_for", "1h", "365d"));
+    take(freshness.bounds.rest, section.duration("rest", "1s", "30d"));
     return freshness;
 }
 
@@ -255,6 +257,8 @@ YAML::Node parse(const std::string& text, ConfigProblems& problems) {
 }
 
 }  // namespace
+
+sync::RateLimits limits_of(const RateConfig& rate) { return {rate.per_second, rate.per_minute, rate.share}; }
 
 ConfigError::ConfigError(std::vector<std::string> lines)
     : std::runtime_error{fmt::format("{}", fmt::join(lines, "\n"))}, lines_{std::move(lines)} {}

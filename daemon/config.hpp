@@ -11,8 +11,10 @@
 
 #include <fmt/format.h>
 
+#include "sync/freshness.hpp"
 #include "sync/guard.hpp"
 #include "sync/policy.hpp"
+#include "sync/rate_windows.hpp"
 
 namespace leadsync::daemon {
 
@@ -53,10 +55,11 @@ struct RateConfig {
     bool operator==(const RateConfig&) const = default;
 };
 
-/// The oldest that leadsync's knowledge of a lead may be.
+sync::RateLimits limits_of(const RateConfig& rate);
+
 struct FreshnessConfig {
-    std::chrono::milliseconds new_leads = std::chrono::seconds{15};  ///< Key `new`.
-    std::chrono::milliseconds rest = std::chrono::hours{1};
+    sync::FreshnessBounds bounds;                                 ///< Keys `new`, `active` and `rest`.
+    std::chrono::milliseconds active_for = std::chrono::days{7};  ///< After the last thing that happened to a lead.
     bool operator==(const FreshnessConfig&) const = default;
 };
 

@@ -28,6 +28,8 @@ std::vector<std::string> all_keys() {
         "workspaces[].rate.share",
         "workspaces[].freshness",
         "workspaces[].freshness.new",
+        "workspaces[].freshness.active",
+        "workspaces[].freshness.active_for",
         "workspaces[].freshness.rest",
         "workspaces[].conflicts",
         "workspaces[].conflicts.default",

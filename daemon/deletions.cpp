@@ -5,10 +5,7 @@
 #include <fmt/format.h>
 #include <spdlog/spdlog.h>
 
-#include "daemon/tasks.hpp"
-
 namespace leadsync::daemon {
-namespace {}  // namespace
 
 Deletions::Deletions(instantly::Client& client, store::Store& store, Clock& clock, std::string workspace,
                      const ObserveOptions& observing, sync::RemoteDeletes policy, sync::GuardLimit limit)
@@ -20,17 +17,19 @@ Deletions::Deletions(instantly::Client& client, store::Store& store, Clock& cloc
       policy_{policy},
       limit_{limit} {}
 
-boost::asio::awaitable<void> Deletions::examine() {
+boost::asio::awaitable<void> Deletions::examine(store::Absence by) {
     if (policy_ == sync::RemoteDeletes::ignore) co_return;
+    const auto lock = co_await examining_.lock(clock_);
     // Not `while (co_await …)`: GCC 12 destroys the awaitable of a loop's condition that was never made.
-    for (bool more = true; more;) more = co_await look_into_some();
+    for (bool more = true; more;) more = co_await look_into_some(by);
     co_await carry_out();
+    if (by == store::Absence::sweep) gone_since_sweep_ = 0;
 }
 
 /// A look-up of up to a hundred. False: none were left.
-boost::asio::awaitable<bool> Deletions::look_into_some() {
-    const auto noted = co_await store_.run([](store::Transaction& transaction) {
-        return transaction.leads.absent(static_cast<int>(instantly::look_up_max));
+boost::asio::awaitable<bool> Deletions::look_into_some(store::Absence by) {
+    const auto noted = co_await store_.run([by](store::Transaction& transaction) {
+        return transaction.leads.absent(by, static_cast<int>(instantly::look_up_max));
     });
     if (noted.empty()) co_return false;
     const auto requested_at = clock_.wall();
@@ -86,16 +85,18 @@ boost::asio::awaitable<void> Deletions::carry_out() {
         std::erase_if(new_ones, [&](const auto& id) { return waiting.contains(id.text); });
         if (new_ones.empty()) return;
         const auto allowed = sync::allowed_deletes(limit_, transaction.leads.count());
-        if (!allowed || static_cast<std::int64_t>(confirmed.size()) <= *allowed) {
+        if (!allowed || static_cast<std::int64_t>(confirmed.size()) + gone_since_sweep_ <= *allowed) {
             transaction.leads.mark_gone(new_ones, policy_);
             gone = new_ones.size();
             return;
         }
-        transaction.queue.hold(store::HoldKind::remote_deletion, new_ones,
-                               fmt::format("{} leads are gone on Instantly, more than the {} that may go at once",
-                                           confirmed.size(), *allowed));
+        transaction.queue.hold(
+            store::HoldKind::remote_deletion, new_ones,
+            fmt::format("{} leads are gone on Instantly, more than the {} that may go at once",
+                        static_cast<std::int64_t>(confirmed.size()) + gone_since_sweep_, *allowed));
         held = new_ones.size();
     });
+    gone_since_sweep_ += static_cast<std::int64_t>(gone);
     if (gone > 0) spdlog::info("workspace {}: {} leads were deleted on Instantly", workspace_, gone);
     if (held > 0)
         spdlog::warn(

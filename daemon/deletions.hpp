@@ -1,5 +1,6 @@
 #pragma once
 
+#include <cstdint>
 #include <string>
 
 #include <boost/asio/awaitable.hpp>
@@ -8,6 +9,7 @@
 #include "connectors/store/store.hpp"
 #include "daemon/clock.hpp"
 #include "daemon/observation.hpp"
+#include "daemon/tasks.hpp"
 #include "sync/guard.hpp"
 #include "sync/policy.hpp"
 
@@ -16,18 +18,19 @@ namespace leadsync::daemon {
 /// How many leads are asked for one by one at the same time.
 inline constexpr std::size_t asked_at_once = 8;
 
-/// What to do about leads that a complete sweep did not find (DESIGN §5, Deletion): a look-up by id, then GET, then
-/// the guard, then `deletes.remote`. A hidden row or an empty answer is no deletion.
+/// What to do about leads that a complete sweep, or a look at chosen leads, did not find (DESIGN §5, Deletion): a
+/// look-up by id, then GET, then the guard, then `deletes.remote`. A hidden row or an empty answer is no deletion.
 class Deletions {
 public:
     Deletions(instantly::Client& client, store::Store& store, Clock& clock, std::string workspace,
               const ObserveOptions& observing, sync::RemoteDeletes policy, sync::GuardLimit limit);
 
-    /// Looks into every lead noted as absent. Throws ApiError and StoreError; goes on from there when called again.
-    boost::asio::awaitable<void> examine();
+    /// Looks into every lead noted as absent that way. Throws ApiError and StoreError; goes on from there when called
+    /// again.
+    boost::asio::awaitable<void> examine(store::Absence by);
 
 private:
-    boost::asio::awaitable<bool> look_into_some();
+    boost::asio::awaitable<bool> look_into_some(store::Absence by);
     boost::asio::awaitable<void> carry_out();
 
     instantly::Client& client_;
@@ -37,6 +40,9 @@ private:
     const ObserveOptions& observing_;
     sync::RemoteDeletes policy_;
     sync::GuardLimit limit_;
+    AsyncMutex examining_;
+    /// Found by looks a few at a time, an avalanche would never be one.
+    std::int64_t gone_since_sweep_ = 0;
 };
 
 }  // namespace leadsync::daemon

@@ -5,6 +5,8 @@
 #include <unordered_map>
 #include <unordered_set>
 
+#include "sync/freshness.hpp"
+
 namespace leadsync::daemon {
 namespace {
 
@@ -21,6 +23,17 @@ std::vector<Observation> without_repetitions(std::vector<Observation> observatio
     return unique;
 }
 
+/// Leads of a page's stretch that it does not show: when there are more, it is not by the stretch that they are
+/// found.
+constexpr std::size_t unshown_max = 100;
+
+/// `Date` is cut to whole seconds: on average it is half a second behind.
+std::optional<std::chrono::microseconds> clock_ahead_by(const std::optional<std::chrono::sys_seconds>& answered_at,
+                                                        sync::Instant now) {
+    if (!answered_at) return std::nullopt;
+    return sync::Instant{*answered_at} + std::chrono::milliseconds{500} - now;
+}
+
 bool brings_remote_edits(const sync::MergeResult& result) {
     return std::ranges::any_of(result.changes, [](const auto& change) { return change.rule == "edit"; });
 }
@@ -34,20 +47,68 @@ public:
     ObserveResult run(std::vector<Observation> observations) {
         auto unique = without_repetitions(std::move(observations));
         std::vector<sync::InstantlyId> ids;
+        ids.reserve(unique.size());
         for (const auto& observation : unique) ids.push_back(observation.lead.id);
         held_ = transaction_.leads.look_up(ids);
-        std::vector<Observation> known;
-        std::vector<Observation> unknown;
+        return take_in(std::move(unique));
+    }
+
+    ObserveResult run(instantly::ScannedPage& page, const Asked& asked,
+                      const std::optional<store::Stretch>& stretch) {
+        if (!stretch || !look_up(page, *stretch)) look_up_each(page);
+        const auto clock_ahead = clock_ahead_by(page.answered_at, asked.answered);
+        std::vector<Observation> others;
+        for (std::size_t i = 0; i < page.leads.size(); ++i) {
+            const auto found = held_.find(page.leads[i].id.text);
+            if (found != held_.end() && is_as_it_was(found->second, page.leads[i].raw_hash)) {
+                ++result_.unchanged;
+                continue;
+            }
+            if (others.empty()) others.reserve(page.leads.size() - i);
+            others.push_back({page.take(i), asked.at, clock_ahead});
+        }
+        return take_in(std::move(others));
+    }
+
+private:
+    void look_up_each(const instantly::ScannedPage& page) {
+        std::vector<sync::InstantlyId> ids;
+        ids.reserve(page.leads.size());
+        for (const auto& lead : page.leads) ids.push_back(lead.id);
+        held_ = transaction_.leads.look_up(ids);
+    }
+
+    /// Ids side by side are looked up at once, which is cheaper and tells what is missing too. False: there are many
+    /// that the page does not show, or an end of the stretch is no id.
+    bool look_up(const instantly::ScannedPage& page, store::Stretch stretch) {
+        if (stretch.last && !page.leads.empty()) stretch.last = std::max(*stretch.last, page.leads.back().id.text);
+        for (const auto& end : {stretch.after, stretch.last})
+            if (end && !sync::canonical(sync::Kind::uuid, *end)) return false;
+        auto held = transaction_.leads.look_up(stretch, page.leads.size() + unshown_max);
+        if (!held.is_complete) return false;
+        held_ = std::move(held.leads);
+        const auto is_there = [](const store::Held& lead) { return !lead.tombstone && !lead.gone; };
+        auto unshown = std::ranges::count_if(held_, [&](const auto& lead) { return is_there(lead.second); });
+        for (const auto& lead : page.leads)
+            if (const auto found = held_.find(lead.id.text); found != held_.end() && is_there(found->second))
+                --unshown;
+        result_.shows_all = held.is_settled && unshown == 0;
+        return true;
+    }
+
+    ObserveResult take_in(std::vector<Observation> unique) {
+        std::vector<const Observation*> known;
+        std::vector<Observation*> unknown;
         for (auto& observation : unique) {
             const auto found = held_.find(observation.lead.id.text);
             if (found != held_.end() && found->second.tombstone && found->second.deletion_sent)
                 result_.still_there.push_back(found->second.id);
             if (found == held_.end())
-                unknown.push_back(std::move(observation));
+                unknown.push_back(&observation);
             else if (needs_no_merge(found->second, observation))
                 ++result_.unchanged;
             else
-                known.push_back(std::move(observation));
+                known.push_back(&observation);
         }
         merge_known(known);
         adopt_or_add(unknown);
@@ -56,16 +117,27 @@ public:
         return std::move(result_);
     }
 
-private:
-    [[nodiscard]] bool needs_no_merge(const store::Held& held, const Observation& observation) const {
-        if (held.tombstone) return true;
-        return !options_.everything && !held.expecting && !held.gone
-               && held.content_hash == observation.lead.content_hash;
+    /// Whether an equal hash is all there is to know.
+    [[nodiscard]] bool is_settled(const store::Held& held) const {
+        return !options_.everything && !held.expecting && !held.gone && !held.tombstone && held.content_hash != 0;
     }
 
-    void merge_known(const std::vector<Observation>& observations) {
+    [[nodiscard]] bool is_as_it_was(const store::Held& held, std::uint64_t raw_hash) const {
+        return is_settled(held) && raw_hash != 0 && held.raw_hash == raw_hash;
+    }
+
+    bool needs_no_merge(const store::Held& held, const Observation& observation) {
+        if (held.tombstone) return true;
+        const auto& lead = observation.lead;
+        if (!is_settled(held) || held.content_hash != lead.content_hash) return false;
+        if (lead.raw_hash != 0 && held.raw_hash != lead.raw_hash)
+            reformatted_.push_back({held.id, lead.content_hash, lead.raw_hash, observation.requested_at});
+        return true;
+    }
+
+    void merge_known(const std::vector<const Observation*>& observations) {
         std::vector<sync::InstantlyId> ids;
-        for (const auto& observation : observations) ids.push_back(observation.lead.id);
+        for (const auto* observation : observations) ids.push_back(observation->lead.id);
         const auto lock = options_.dry_run ? store::Lock::none : store::Lock::rows;
         std::unordered_map<std::string, sync::KnownLead> known;
         for (auto& lead : transaction_.leads.load(ids, lock, now_)) {
@@ -74,14 +146,14 @@ private:
         }
         find_held_back(known);
         std::vector<const Observation*> missing;
-        for (const auto& observation : observations) {
-            const auto found = known.find(observation.lead.id.text);
+        for (const auto* observation : observations) {
+            const auto found = known.find(observation->lead.id.text);
             if (found == known.end())
-                missing.push_back(&observation);
-            else if (sync::is_stale(observation, found->second))
+                missing.push_back(observation);
+            else if (sync::is_stale(*observation, found->second))
                 ++result_.stale;
             else
-                merge(found->second, observation, Guarded::yes);
+                merge(found->second, *observation, Guarded::yes);
         }
         restore_or_report(missing);
     }
@@ -127,6 +199,8 @@ private:
                                  result.conflict_updates.end());
         for (const auto& change : result.changes)
             tell(known.id, change.key, change.before, change.after, std::string{change.rule});
+        const bool is_at_rest = result.changes.empty() && result.to_push.empty() && result.awaited.empty();
+        note_activity(observation, is_at_rest ? sync::last_activity(observation.lead.content) : now_);
         const bool settled = result.to_push.empty() && result.awaited.empty();
         (settled ? settled_ : to_queue_).push_back(known.id);
         to_update_.push_back(std::move(row));
@@ -165,32 +239,34 @@ private:
             if (present.contains(ids[i].text))
                 result_.busy.push_back(ids[i]);
             else
-                add(ids[i], *missing[i]);
+                add(ids[i], Observation{*missing[i]});
         }
     }
 
-    void adopt_or_add(const std::vector<Observation>& unknown) {
+    void adopt_or_add(const std::vector<Observation*>& unknown) {
         if (unknown.empty()) return;
         std::vector<store::Identity> identities;
-        for (const auto& observation : unknown) {
-            const auto& content = observation.lead.content;
-            identities.push_back({observation.lead.id, content[Field::email], content[Field::campaign],
+        identities.reserve(unknown.size());
+        for (const auto* observation : unknown) {
+            const auto& content = observation->lead.content;
+            identities.push_back({observation->lead.id, content[Field::email], content[Field::campaign],
                                   content[Field::list_id], content[Field::timestamp_created], &content});
         }
         const auto lock = options_.dry_run ? store::Lock::none : store::Lock::rows;
         const auto rows = transaction_.leads.adoptable(identities, lock);
         const bool tells_new = transaction_.progress.is_backfilled();
-        for (const auto& observation : unknown) {
-            const auto found = rows.find(observation.lead.id.text);
+        to_insert_.reserve(unknown.size());
+        for (auto* observation : unknown) {
+            const auto found = rows.find(observation->lead.id.text);
             if (found == rows.end() || options_.adopted.contains(found->second.id.text)) {
                 // Deterministic, so that a page taken in twice makes one row.
-                const LeadId id{observation.lead.id.text};
-                add(id, observation);
-                if (tells_new) tell(id, "", std::nullopt, observation.lead.content[Field::email], "appeared");
+                const LeadId id{observation->lead.id.text};
+                if (tells_new) tell(id, "", std::nullopt, observation->lead.content[Field::email], "appeared");
+                add(id, std::move(*observation));
                 continue;
             }
             ++result_.adopted;
-            adopt(found->second, observation);
+            adopt(found->second, *observation);
         }
     }
 
@@ -225,9 +301,15 @@ private:
         }
     }
 
-    void add(const LeadId& id, const Observation& observation) {
+    void note_activity(const Observation& observation, const std::optional<sync::Instant>& at) {
+        if (at && *at + options_.active_for > now_)
+            active_.push_back({observation.lead.id, *at + options_.active_for});
+    }
+
+    void add(const LeadId& id, Observation observation) {
         ++result_.added;
-        to_insert_.push_back(sync::new_row(id, observation));
+        note_activity(observation, sync::last_activity(observation.lead.content));
+        to_insert_.push_back(sync::new_row(id, std::move(observation)));
         if (options_.dry_run) result_.new_leads.push_back(to_insert_.back());
     }
 
@@ -235,10 +317,12 @@ private:
         auto& [leads, queue, progress] = transaction_;
         leads.insert(to_insert_);
         leads.update(to_update_);
+        leads.note_reformatted(reformatted_);
         leads.add_conflicts(conflicts_);
         leads.update_conflicts(conflict_updates_);
         leads.add_history(history_);
         leads.forget_creates(created_);
+        leads.note_active(active_);
         // Whoever has the lead in hand has not seen what a page found. A look-up is made by the one who has it.
         if (!options_.everything) queue.enqueue(to_queue_);
         queue.enqueue(result_.still_there);
@@ -255,6 +339,7 @@ private:
     ObserveResult result_;
     std::vector<sync::LeadRow> to_insert_;
     std::vector<sync::LeadRow> to_update_;
+    std::vector<store::Reformatted> reformatted_;
     std::vector<std::pair<LeadId, sync::Conflict>> conflicts_;
     std::vector<sync::ConflictUpdate> conflict_updates_;
     std::vector<store::HistoryEntry> history_;
@@ -262,6 +347,7 @@ private:
     std::vector<LeadId> settled_;
     std::vector<LeadId> to_hold_;
     std::vector<LeadId> created_;
+    std::vector<store::ActiveLead> active_;
 };
 
 }  // namespace
@@ -272,10 +358,14 @@ ObserveResult observe(store::Transaction& transaction, std::vector<Observation> 
     return Batch{transaction, options, now}.run(std::move(observations));
 }
 
+ObserveResult observe(store::Transaction& transaction, instantly::ScannedPage& page, const Asked& asked,
+                      const std::optional<store::Stretch>& stretch, const ObserveOptions& options,
+                      sync::Instant now) {
+    return Batch{transaction, options, now}.run(page, asked, stretch);
+}
+
 std::vector<Observation> observations_of(instantly::LeadPage& page, sync::Instant requested_at, sync::Instant now) {
-    // `Date` is cut to whole seconds: on average it is half a second behind.
-    std::optional<std::chrono::microseconds> clock_ahead;
-    if (page.answered_at) clock_ahead = sync::Instant{*page.answered_at} + std::chrono::milliseconds{500} - now;
+    const auto clock_ahead = clock_ahead_by(page.answered_at, now);
     std::vector<Observation> observations;
     observations.reserve(page.leads.size());
     for (auto& lead : page.leads) observations.push_back({std::move(lead), requested_at, clock_ahead});

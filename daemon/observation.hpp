@@ -27,6 +27,8 @@ struct ObserveOptions {
     std::map<sync::LeadId, store::HoldKind> rejected;
     /// Leads whose writes were sent so often that the form they took on Instantly is believed.
     std::set<sync::LeadId> form_is_believed;
+    /// For how long a lead in which something happened is read again more often.
+    std::chrono::milliseconds active_for = std::chrono::days{7};
     /// A dry run: decides, locks nothing, writes nothing.
     bool dry_run = false;
     /// Rows that an earlier batch of the dry run has adopted, and could not write down.
@@ -50,10 +52,18 @@ struct ObserveResult {
     std::size_t pulled = 0;     ///< leads whose both-ways values came over from Instantly
     std::size_t held = 0;       ///< leads whose remote edits wait for an operator
     std::size_t conflicts = 0;
+    /// Of a page: no lead is known to lie in its stretch that it does not show, or to be taken for gone.
+    bool shows_all = false;
     std::vector<sync::LeadId> still_there;  ///< deleted here and on Instantly, yet shown: to be deleted again
     std::vector<sync::LeadId> busy;         ///< locked by somebody else, not taken in: to be looked at again
     std::vector<MergedLead> merged;         ///< every known or adopted lead that was merged
     std::vector<sync::LeadRow> new_leads;   ///< of a dry run
+};
+
+/// When an answer was asked for and when it came, by the daemon's clock.
+struct Asked {
+    sync::Instant at;
+    sync::Instant answered;
 };
 
 /// Where every answer of Instantly meets the local rows (DESIGN §4): compares, merges, and writes rows, bases,
@@ -61,6 +71,12 @@ struct ObserveResult {
 /// `now` is the daemon's clock.
 ObserveResult observe(store::Transaction& transaction, std::vector<sync::Observation> observations,
                       const ObserveOptions& options, sync::Instant now);
+
+/// The same of a page, whose leads are all of the stretch, where one is told, as they stand on Instantly. Leads in
+/// the bytes they came in before are not read, unless `everything` is merged. Throws instantly::NotPlain before
+/// anything is written.
+ObserveResult observe(store::Transaction& transaction, instantly::ScannedPage& page, const Asked& asked,
+                      const std::optional<store::Stretch>& stretch, const ObserveOptions& options, sync::Instant now);
 
 /// Observations of a page. `requested_at` and `now` are the daemon's clock before the request and after its answer.
 std::vector<sync::Observation> observations_of(instantly::LeadPage& page, sync::Instant requested_at,

@@ -1,5 +1,7 @@
 #include "daemon/observer.hpp"
 
+#include <algorithm>
+
 #include <spdlog/spdlog.h>
 
 #include "connectors/instantly/api_error.hpp"
@@ -12,20 +14,21 @@ using namespace std::chrono_literals;
 using std::chrono::milliseconds;
 using store::Transaction;
 
-void warn_of_unusable(const std::string& workspace, const instantly::LeadPage& page) {
-    for (const auto& item : page.unusable)
-        spdlog::warn("workspace {}: an item of the page is no lead and is passed over: {}", workspace,
-                     item.substr(0, 200));
-}
-
-SweepRules rules_of(const WorkspaceConfig& config, milliseconds patience) {
-    return {.changes = config.guard.changes, .remote_deletes = config.deletes.remote, .patience = patience};
-}
+/// New leads may show a little out of order: as far back, and as many leads back, they are looked for again. A page
+/// holds all of them.
+constexpr auto overlap = 60s;
+constexpr int overlap_leads = 50;
+/// A cursor that the server refuses is replaced by the id before it, this often; then it is tried again later.
+constexpr int new_leads_steps_back_max = 20;
 
 }  // namespace
 
-Observer::Observer(instantly::Client& fresh, instantly::Client& rest, store::Store& store, Clock& clock,
-                   WorkspaceState& state, Persistence persistence, const WorkspaceConfig& config,
+ObserveOptions observe_options_of(const WorkspaceConfig& config) {
+    return {.policy = config.conflicts, .active_for = config.freshness.active_for};
+}
+
+Observer::Observer(instantly::Client& fresh, instantly::Client& active, instantly::Client& rest, store::Store& store,
+                   Clock& clock, WorkspaceState& state, Persistence persistence, const WorkspaceConfig& config,
                    milliseconds patience, const Reading& reading, Signal& queued)
     : fresh_{fresh},
       store_{store},
@@ -34,12 +37,18 @@ Observer::Observer(instantly::Client& fresh, instantly::Client& rest, store::Sto
       persistence_{std::move(persistence)},
       workspace_{config.name},
       queued_{queued},
-      freshness_{config.freshness},
-      observing_{.policy = config.conflicts},
-      pages_{rest, store, clock, config.name, observing_, reading.page_limit, queued},
-      chains_{rest, pages_, store, clock, persistence_, config.name, rules_of(config, patience), reading},
-      sweep_{pages_, store, clock, persistence_, config.name, rules_of(config, patience), reading},
-      deletions_{rest, store, clock, config.name, observing_, config.deletes.remote, config.guard.deletes} {}
+      bounds_{config.freshness.bounds},
+      observing_{observe_options_of(config)},
+      guard_{clock, config.guard.changes},
+      intake_{store, clock, persistence_, config.name, observing_, guard_, queued},
+      pages_{rest, config.name, reading.page_limit},
+      chains_{rest, pages_, store, clock, persistence_, config.name, intake_, guard_, reading},
+      sweep_{pages_,      store,   clock,  persistence_,
+             config.name, intake_, guard_, {.remote_deletes = config.deletes.remote, .patience = patience},
+             reading},
+      deletions_{rest, store, clock, config.name, observing_, config.deletes.remote, config.guard.deletes},
+      active_{active, store, clock, persistence_, config.name, intake_, guard_, deletions_, bounds_.active, patience},
+      watch_{store, clock, config.name, active_, bounds_, limits_of(config.rate)} {}
 
 asio::awaitable<void> Observer::sweep() {
     const bool is_first = !co_await is_backfilled();
@@ -48,7 +57,8 @@ asio::awaitable<void> Observer::sweep() {
         co_await chains_.run();
     }
     co_await sweep_.run();
-    co_await persistence_.until_done("deletions", [this] { return deletions_.examine(); });
+    watch_.leads_are(sweep_.progress().leads);
+    co_await persistence_.until_done("deletions", [this] { return deletions_.examine(store::Absence::sweep); });
     queued_.set();
     co_await state_.enter("following");
 }
@@ -62,14 +72,25 @@ asio::awaitable<bool> Observer::is_backfilled() {
     co_return backfilled;
 }
 
+asio::awaitable<void> Observer::until_backfilled() {
+    // Neither `while (co_await …)` nor a return out of an endless loop: GCC 12 gets both wrong.
+    bool backfilled = false;
+    while (!backfilled) {
+        backfilled = co_await is_backfilled();
+        if (!backfilled) co_await clock_.sleep_for(std::min<milliseconds>(bounds_.fresh, 5s));
+    }
+}
+
 asio::awaitable<milliseconds> Observer::until_next_sweep() {
     milliseconds wait{0};
     co_await persistence_.until_done("read the state", [&]() -> asio::awaitable<void> {
-        const auto age =
-            co_await store_.run([](Transaction& transaction) { return transaction.progress.fresh_ago(); });
-        // Start to start a little sooner than the bound: a lead is as old as the time between two sweeps.
-        const auto period = freshness_.rest * 9 / 10;
-        wait = age ? period - *age : 0ms;
+        milliseconds took{0};
+        const auto age = co_await store_.run([&](Transaction& transaction) {
+            took = transaction.progress.sweep_took();
+            return transaction.progress.fresh_ago();
+        });
+        // When the next one is complete, what the last one read first is as old as from its beginning until then.
+        wait = age ? sync::usable(bounds_.rest) - took - *age : 0ms;
     });
     co_return std::max(wait, 0ms);
 }
@@ -87,36 +108,77 @@ asio::awaitable<void> Observer::sweep_forever() {
     }
 }
 
+asio::awaitable<void> Observer::follow_active_leads() {
+    co_await until_backfilled();
+    milliseconds known_ago{0};
+    co_await persistence_.until_done("read the state", [&]() -> asio::awaitable<void> {
+        co_await store_.run([&](Transaction& transaction) {
+            auto& progress = transaction.progress;
+            const auto rest = progress.fresh_ago().value_or(0ms);
+            known_ago = std::min(progress.active_ago().value_or(rest), rest);
+        });
+    });
+    std::vector<asio::awaitable<void>> tasks;
+    tasks.push_back(active_.follow(known_ago));
+    tasks.push_back(active_.look_into_missing_forever());
+    co_await all(std::move(tasks));
+}
+
+asio::awaitable<void> Observer::watch_freshness() { return watch_.watch(); }
+
 asio::awaitable<void> Observer::read_new_leads_forever() {
-    for (;;) {
-        co_await clock_.sleep_for(freshness_.new_leads);
-        if (!co_await is_backfilled()) continue;
+    co_await until_backfilled();
+    milliseconds known_ago{0};
+    co_await persistence_.until_done("read the state", [&]() -> asio::awaitable<void> {
+        co_await store_.run([&](Transaction& transaction) {
+            const auto swept = transaction.progress.fresh_ago().value_or(0ms);
+            known_ago = std::min(transaction.progress.new_leads_ago().value_or(swept), swept);
+        });
+    });
+    co_await clock_.sleep_for(std::max(sync::usable(bounds_.fresh) - known_ago, 0ms));
+    for (;; co_await clock_.sleep_for(sync::usable(bounds_.fresh)))
         co_await persistence_.until_done("new leads", [this] { return read_new_leads(); });
-    }
+}
+
+asio::awaitable<std::optional<std::string>> Observer::where_new_leads_begin() {
+    return store_.run([this](Transaction& transaction) -> std::optional<std::string> {
+        const auto newest = transaction.leads.newest_time_ordered(overlap_leads + 1);
+        const auto since = (newest.empty() ? clock_.wall() : sync::made_at(newest.front())) - overlap;
+        const auto first = std::ranges::find_if(newest, [&](const auto& id) { return sync::made_at(id) < since; });
+        if (first != newest.end()) return first->text;
+        if (newest.size() > overlap_leads) return newest.back().text;
+        return transaction.leads.id_before(newest.empty() ? sync::first_id_at(since) : newest.back().text);
+    });
 }
 
 asio::awaitable<void> Observer::read_new_leads() {
-    auto after =
-        co_await store_.run([](Transaction& transaction) { return transaction.leads.newest_time_ordered(); });
-    // Without a time-ordered id there is no end to start from: the sweep finds what is new.
-    for (bool more = after.has_value(); more;) {
+    auto after = co_await where_new_leads_begin();
+    int steps_back = 0;
+    for (bool more = true; more;) {
         const auto requested_at = clock_.wall();
-        instantly::LeadQuery query{.after = after->text};
-        auto page = co_await fresh_.list_leads(query);
-        warn_of_unusable(workspace_, page);
+        instantly::LeadQuery query{.after = after};
+        instantly::ScannedPage page;
+        bool is_refused = false;
+        try {
+            page = co_await fresh_.scan_leads(std::move(query));
+        } catch (const instantly::ApiError& error) {
+            // The lead of that id may be gone.
+            is_refused = after && error.failure().kind == sync::FailureKind::lead;
+            if (!is_refused || ++steps_back > new_leads_steps_back_max) throw;
+        }
+        if (is_refused) {
+            after =
+                co_await store_.run([&](Transaction& transaction) { return transaction.leads.id_before(*after); });
+            continue;
+        }
         // Behind the newest come the ids of old leads, which say nothing about time.
-        std::erase_if(page.leads, [](const auto& lead) { return !sync::is_time_ordered(lead.id); });
+        page.leave_out([](const auto& id) { return !sync::is_time_ordered(id); });
         more = page.next && page.leads.size() == instantly::page_limit_max;
-        if (more) after = page.leads.back().id;
-        auto observations = observations_of(page, requested_at, clock_.wall());
-        const auto result = co_await store_.run([&](Transaction& transaction) {
-            auto outcome = observe(transaction, std::move(observations), observing_, clock_.wall());
+        if (more) after = page.leads.back().id.text;
+        Intake::Step also = [](Transaction& transaction, const ObserveResult&) {
             transaction.progress.checked_new_leads();
-            return outcome;
-        });
-        if (!result.busy.empty())
-            co_await store_.run([&](Transaction& transaction) { transaction.queue.look_again(result.busy, 0ms); });
-        if (!result.merged.empty() || !result.busy.empty() || !result.still_there.empty()) queued_.set();
+        };
+        const auto result = co_await intake_.take_in(std::move(page), requested_at, std::nullopt, std::move(also));
         if (result.added > 0) spdlog::info("workspace {}: {} new leads", workspace_, result.added);
     }
 }

@@ -60,12 +60,13 @@ struct Sending {
         return std::ranges::any_of(lost, [&](const auto& key) { return arrived.contains(key); });
     }
 
-    /// A call for these keys failed; the calls behind it were not made.
+    /// A call for these keys failed; the calls behind it were not made, or are still to be.
     void failed(const Values& keys, const instantly::ApiError& error) {
+        if (error.in_doubt()) in_doubt.insert(keys.begin(), keys.end());
+        std::erase_if(unsent, [&](const auto& key) { return in_doubt.contains(key); });
         for (const auto& [key, value] : expected()) {
-            const bool doubtful = error.in_doubt() && keys.contains(key);  // the look-up will tell
             const bool known = std::ranges::count(unsent, key) > 0;
-            if (!doubtful && !arrived.contains(key) && !known) unsent.push_back(key);
+            if (!in_doubt.contains(key) && !arrived.contains(key) && !known) unsent.push_back(key);
         }
         failure = error.failure();
     }
@@ -77,6 +78,7 @@ struct Sending {
     }
 
     Values arrived;
+    Values in_doubt;  ///< of calls that had no answer: the look-up will tell
 };
 
 }  // namespace leadsync::daemon

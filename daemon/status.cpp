@@ -9,6 +9,7 @@
 #include "daemon/backfill_progress.hpp"
 #include "daemon/commands.hpp"
 #include "daemon/daemon.hpp"
+#include "daemon/freshness_watch.hpp"
 #include "daemon/wording.hpp"
 
 namespace leadsync::daemon {
@@ -17,12 +18,43 @@ using postgres::WorkspaceStatus;
 
 namespace {
 
-nlohmann::json to_json(const WorkspaceStatus& status) {
+using sync::FreshnessClass;
+
+/// A class of leads: how old what is known of the oldest can be, and may be.
+struct ClassAge {
+    FreshnessClass of;
+    std::chrono::milliseconds bound;
+    std::optional<double> oldest_seconds;
+
+    [[nodiscard]] double bound_seconds() const { return std::chrono::duration<double>{bound}.count(); }
+    [[nodiscard]] bool is_kept() const { return oldest_seconds.value_or(0) <= bound_seconds(); }
+};
+
+std::vector<ClassAge> ages_of(const WorkspaceStatus& status, const sync::FreshnessBounds& bounds) {
+    return {{FreshnessClass::fresh, bounds.fresh, status.new_seconds_ago},
+            {FreshnessClass::active, bounds.active, status.active_seconds_ago},
+            {FreshnessClass::rest, bounds.rest, status.rest_seconds_ago}};
+}
+
+nlohmann::json freshness_of(const WorkspaceStatus& status, const WorkspaceConfig& config) {
+    auto classes = nlohmann::json::object();
+    for (const auto& age : ages_of(status, config.freshness.bounds))
+        classes[std::string{name_of(age.of)}] = {{"bound_seconds", age.bound_seconds()},
+                                                 {"oldest_seconds", or_null(age.oldest_seconds)},
+                                                 {"kept", age.is_kept()}};
+    classes["active"]["leads"] = status.active_leads;
+    const auto demand = sync::demand_of(config.freshness.bounds, status.active_leads, status.leads);
+    return {{"classes", classes},
+            {"requests_per_second_needed", demand.all()},
+            {"requests_per_second_allowed", sync::budget_of(limits_of(config.rate))}};
+}
+
+nlohmann::json to_json(const WorkspaceStatus& status, const WorkspaceConfig& config) {
     return {{"workspace", status.name},
             {"state", status.state},
             {"reason", status.reason.empty() ? nlohmann::json() : nlohmann::json(status.reason)},
             {"leads", status.leads},
-            {"fresh_seconds_ago", or_null(status.fresh_seconds_ago)},
+            {"freshness", freshness_of(status, config)},
             {"pending", status.pending},
             {"oldest_pending_seconds", or_null(status.oldest_pending_seconds)},
             {"errors", status.errors},
@@ -40,14 +72,27 @@ void print_count(const char* name, std::int64_t count, const char* what, const c
     fmt::print("  {:<10} {}{}{}\n", name, grouped(count), what, count > 0 ? remedy : "");
 }
 
-void print(const WorkspaceStatus& status, const RateConfig& rate) {
+void print_freshness(const WorkspaceStatus& status, const WorkspaceConfig& config) {
+    if (!status.rest_seconds_ago) {
+        fmt::print("  freshness  no complete sweep yet\n");
+        return;
+    }
+    std::string line;
+    for (const auto& age : ages_of(status, config.freshness.bounds)) {
+        if (!line.empty()) line += ", ";
+        line += fmt::format("{} {} of {}{}", name_of(age.of), age.oldest_seconds ? spoken(*age.oldest_seconds) : "-",
+                            spoken(age.bound_seconds()), age.is_kept() ? "" : " (LATE)");
+    }
+    fmt::print("  freshness  {}\n", line);
+    fmt::print("  to keep it {}\n", told(config.freshness.bounds, status.active_leads, status.leads,
+                                         sync::budget_of(limits_of(config.rate))));
+}
+
+void print(const WorkspaceStatus& status, const WorkspaceConfig& config) {
     fmt::print("{}\n", status.name);
     fmt::print("  state      {}{}\n", status.state, status.reason.empty() ? "" : ": " + status.reason);
     fmt::print("  leads      {}\n", grouped(status.leads));
-    if (status.fresh_seconds_ago)
-        fmt::print("  freshness  every lead read within the last {}\n", spoken(*status.fresh_seconds_ago));
-    else
-        fmt::print("  freshness  no complete sweep yet\n");
+    print_freshness(status, config);
     if (status.sweep_pages)
         fmt::print("  sweep      under way, {} leads in {} pages\n", grouped(status.sweep_leads.value_or(0)),
                    grouped(*status.sweep_pages));
@@ -60,7 +105,7 @@ void print(const WorkspaceStatus& status, const RateConfig& rate) {
     print_count("conflicts", status.conflicts, " open", ": leadsync conflicts list");
     print_count("held", status.held, "", ": leadsync held list");
     fmt::print("  requests   {} of {} in the last minute\n", grouped(status.requests_last_minute),
-               grouped(static_cast<std::int64_t>(rate.per_minute * rate.share)));
+               grouped(static_cast<std::int64_t>(config.rate.per_minute * config.rate.share)));
 }
 
 }  // namespace
@@ -94,9 +139,9 @@ Exit status(const Config& config, bool json) {
     const auto all = read_status(database.url(), chosen_workspaces(config, {}));
     auto list = nlohmann::json::array();
     for (const auto& workspace : all) {
-        list.push_back(to_json(workspace));
-        if (json) continue;
-        print(workspace, std::ranges::find(config.workspaces, workspace.name, &WorkspaceConfig::name)->rate);
+        const auto& configured = *std::ranges::find(config.workspaces, workspace.name, &WorkspaceConfig::name);
+        list.push_back(to_json(workspace, configured));
+        if (!json) print(workspace, configured);
     }
     if (json) fmt::print("{}\n", list.dump(2));
     return anything_left(all) ? Exit::work_left : Exit::done;

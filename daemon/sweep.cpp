@@ -29,8 +29,8 @@ bool is_behind(const std::optional<std::string>& id, const std::optional<std::st
 }
 
 /// What lies behind the end belongs to the next range.
-void leave_what_is_behind(instantly::LeadPage& page, const std::optional<std::string>& end) {
-    if (end) std::erase_if(page.leads, [&](const auto& lead) { return lead.id.text > *end; });
+void leave_what_is_behind(instantly::ScannedPage& page, const std::optional<std::string>& end) {
+    if (end) page.leave_out([last = *end](const auto& id) { return id.text > last; });
 }
 
 std::optional<sync::Stretch> stretch_of(const std::vector<sync::InstantlyId>& ids) {
@@ -45,13 +45,15 @@ bool is_begun_at_made_up_id(const store::SweepRange& range) {
 }  // namespace
 
 Sweep::Sweep(Pages& pages, store::Store& store, Clock& clock, Persistence persistence, std::string workspace,
-             const SweepRules& rules, const Reading& reading)
+             Intake& intake, ChangeGuard& guard, const AbsenceRules& absence, const Reading& reading)
     : pages_{pages},
       store_{store},
       clock_{clock},
       persistence_{std::move(persistence)},
       workspace_{std::move(workspace)},
-      rules_{rules},
+      intake_{intake},
+      guard_{guard},
+      absence_{absence},
       reading_{reading} {}
 
 asio::awaitable<void> Sweep::run() {
@@ -67,13 +69,13 @@ asio::awaitable<void> Sweep::run() {
 
 asio::awaitable<void> Sweep::open() {
     store::SweepState state;
-    std::optional<std::int64_t> allowed;
+    std::int64_t leads = 0;
     co_await store_.run([&](Transaction& transaction) {
-        allowed = sync::allowed(rules_.changes, transaction.leads.count());
+        leads = transaction.leads.count();
         state = transaction.progress.open_sweep(reading_.leads_per_range, reading_.ranges_max);
     });
     progress_ = {.pages = state.pages, .leads = state.leads};
-    pages_.allow(allowed, state.changed);
+    guard_.begin(leads, state.changed);
     cuts_ = 0;
     ranges_.clear();
     for (const auto& at : state.open) ranges_.push_back(range_of(at));
@@ -182,7 +184,7 @@ asio::awaitable<void> Sweep::reload(Range& range) {
     }
     range.steps_back = 0;
     range.is_known = true;
-    pages_.changed_at_least(state.changed);
+    guard_.know(state.changed);
 }
 
 asio::awaitable<void> Sweep::read_page(Range& range) {
@@ -191,12 +193,12 @@ asio::awaitable<void> Sweep::read_page(Range& range) {
     // What a try that fails has stepped back is not gone on from: the next one begins where the range durably stands.
     range.is_known = false;
     const auto requested_at = clock_.wall();
-    instantly::LeadPage page;
+    instantly::ScannedPage page;
     if (!is_behind(range.at.cursor, range.at.end)) page = co_await fetch_page(range);
     co_await note_page(range, std::move(page), requested_at);
 }
 
-asio::awaitable<instantly::LeadPage> Sweep::fetch_page(Range& range) {
+asio::awaitable<instantly::ScannedPage> Sweep::fetch_page(Range& range) {
     for (bool is_doubted = false;;) {
         const auto cursor = range.at.cursor;
         instantly::LeadQuery query{.after = cursor};
@@ -240,7 +242,7 @@ asio::awaitable<void> Sweep::step_back(Range& range) {
     });
 }
 
-asio::awaitable<void> Sweep::note_page(Range& range, instantly::LeadPage page, sync::Instant requested_at) {
+asio::awaitable<void> Sweep::note_page(Range& range, instantly::ScannedPage page, sync::Instant requested_at) {
     const auto before = range.at.cursor;
     const auto end = range.at.end;
     leave_what_is_behind(page, end);
@@ -249,16 +251,22 @@ asio::awaitable<void> Sweep::note_page(Range& range, instantly::LeadPage page, s
     for (const auto& lead : page.leads) ids.push_back(lead.id);
     const bool is_last = !page.next || is_behind(page.next, end);
     const auto next = is_last ? end : page.next;
-    const bool says_what_is_missing = rules_.remote_deletes != sync::RemoteDeletes::ignore && page.unusable.empty();
+    const bool says_what_is_missing = absence_.remote_deletes != sync::RemoteDeletes::ignore && page.unusable.empty();
 
-    Pages::Also also = [&](Transaction& transaction, const store::SweepStep& step) {
-        if (says_what_is_missing) transaction.leads.note_absent(before, next, ids, requested_at - rules_.patience);
+    range.is_known = false;
+    store::SweepStep step{.leads = static_cast<std::int64_t>(ids.size())};
+    // Not written into the call: GCC 12 destroys what is made among the arguments of an awaited one twice.
+    const store::Stretch read{before, next};
+    Intake::Step also = [&](Transaction& transaction, const ObserveResult& result) {
+        if (says_what_is_missing && !result.shows_all)
+            transaction.leads.note_absent(before, next, ids, requested_at - absence_.patience);
+        step.changed = static_cast<std::int64_t>(result.pulled);
         if (is_last)
             transaction.progress.finish_range(range.at.number, step);
         else
             transaction.progress.advance_range(range.at.number, *next, step);
     };
-    const auto step = co_await pages_.take_in(std::move(page), requested_at, std::move(also));
+    co_await intake_.take_in(std::move(page), requested_at, read, std::move(also));
     range.is_known = true;
     range.at.cursor = next;
     range.is_complete = is_last;

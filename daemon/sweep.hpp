@@ -11,11 +11,12 @@
 
 #include "connectors/instantly/client.hpp"
 #include "connectors/store/store.hpp"
+#include "daemon/change_guard.hpp"
 #include "daemon/clock.hpp"
+#include "daemon/intake.hpp"
 #include "daemon/pages.hpp"
 #include "daemon/persistence.hpp"
 #include "daemon/tasks.hpp"
-#include "sync/guard.hpp"
 #include "sync/id_space.hpp"
 #include "sync/policy.hpp"
 
@@ -39,9 +40,8 @@ struct Reading {
     int page_limit = instantly::page_limit_max;
 };
 
-/// What a sweep does with what it reads.
-struct SweepRules {
-    sync::GuardLimit changes;  ///< edits made on Instantly that are taken without asking, in all ranges
+/// When what a page does not show says something.
+struct AbsenceRules {
     sync::RemoteDeletes remote_deletes;
     std::chrono::milliseconds patience;  ///< how long a write may take to show: absence says nothing until then
 };
@@ -53,7 +53,7 @@ struct SweepRules {
 class Sweep {
 public:
     Sweep(Pages& pages, store::Store& store, Clock& clock, Persistence persistence, std::string workspace,
-          const SweepRules& rules, const Reading& reading);
+          Intake& intake, ChangeGuard& guard, const AbsenceRules& absence, const Reading& reading);
 
     /// From where an earlier sweep was stopped to the end.
     boost::asio::awaitable<void> run();
@@ -85,9 +85,9 @@ private:
     Range* most_to_read();
     boost::asio::awaitable<void> reload(Range& range);
     boost::asio::awaitable<void> read_page(Range& range);
-    boost::asio::awaitable<instantly::LeadPage> fetch_page(Range& range);
+    boost::asio::awaitable<instantly::ScannedPage> fetch_page(Range& range);
     boost::asio::awaitable<void> step_back(Range& range);
-    boost::asio::awaitable<void> note_page(Range& range, instantly::LeadPage page, sync::Instant requested_at);
+    boost::asio::awaitable<void> note_page(Range& range, instantly::ScannedPage page, sync::Instant requested_at);
     void tell(bool complete);
 
     Pages& pages_;
@@ -95,7 +95,9 @@ private:
     Clock& clock_;
     Persistence persistence_;
     std::string workspace_;
-    SweepRules rules_;
+    Intake& intake_;
+    ChangeGuard& guard_;
+    AbsenceRules absence_;
     Reading reading_;
     TellProgress report_;
 

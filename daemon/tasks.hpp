@@ -107,4 +107,35 @@ private:
     bool is_set_ = false;
 };
 
+/// One at a time. On one thread.
+class AsyncMutex {
+public:
+    class Held {
+    public:
+        explicit Held(AsyncMutex& mutex) : mutex_{&mutex} { mutex_->is_taken_ = true; }
+        Held(Held&& other) noexcept : mutex_{std::exchange(other.mutex_, nullptr)} {}
+        Held(const Held&) = delete;
+        Held& operator=(const Held&) = delete;
+        Held& operator=(Held&&) = delete;
+        ~Held() {
+            if (!mutex_) return;
+            mutex_->is_taken_ = false;
+            mutex_->freed_.set();
+        }
+
+    private:
+        AsyncMutex* mutex_;
+    };
+
+    asio::awaitable<Held> lock(Clock& clock) {
+        // Whoever leaves rings; this is in case the one who was rung has been cancelled.
+        while (is_taken_) co_await freed_.wait_for(clock, std::chrono::minutes{1});
+        co_return Held{*this};
+    }
+
+private:
+    bool is_taken_ = false;
+    Signal freed_;
+};
+
 }  // namespace leadsync::daemon

@@ -23,8 +23,6 @@ instantly::TransportOptions transport_options(const WorkspaceConfig& config) {
     return {.base_url = config.base_url, .user_agent = user_agent()};
 }
 
-sync::RateLimits limits_of(const RateConfig& rate) { return {rate.per_second, rate.per_minute, rate.share}; }
-
 WorkspaceSync::WorkspaceSync(const Surroundings& surroundings, const WorkspaceConfig& config,
                              const SyncOptions& options)
     : store_{surroundings.store},
@@ -37,11 +35,13 @@ WorkspaceSync::WorkspaceSync(const Surroundings& surroundings, const WorkspaceCo
       client_{breaker_, config.api_key.reveal(), pace_.lane(sync::Lane::push)},
       urgent_{client_.through(pace_.lane(sync::Lane::safety))},
       fresh_{surroundings.transport, config.api_key.reveal(), pace_.lane(sync::Lane::fresh)},
+      active_{fresh_.through(pace_.lane(sync::Lane::active))},
       rest_{fresh_.through(pace_.lane(sync::Lane::rest))},
       persistence_{config.name, clock_,           surroundings.dice,     state_, WorkspaceState::Side::reading,
                    pace_,       options.patience, options.timing.reading},
-      observer_{fresh_,          rest_,  store_, clock_, state_, persistence_, config, options.timing.patience,
-                options.reading, edited_},
+      observer_{
+          fresh_,          active_, rest_, store_, clock_, state_, persistence_, config, options.timing.patience,
+          options.reading, edited_},
       pusher_{{.workspace = config.name,
                .client = client_,
                .urgent = urgent_,
@@ -51,7 +51,7 @@ WorkspaceSync::WorkspaceSync(const Surroundings& surroundings, const WorkspaceCo
                .state = state_,
                .pace = pace_,
                .breaker = breaker_,
-               .observing = {.policy = config.conflicts},
+               .observing = observe_options_of(config),
                .deletes = config.deletes,
                .guard = config.guard,
                .timing = options.timing},
@@ -65,6 +65,8 @@ asio::awaitable<void> WorkspaceSync::run() {
         tasks.push_back(observer_.read_catalog_forever());
         tasks.push_back(observer_.sweep_forever());
         tasks.push_back(observer_.read_new_leads_forever());
+        tasks.push_back(observer_.follow_active_leads());
+        tasks.push_back(observer_.watch_freshness());
         tasks.push_back(push());
         tasks.push_back(report_requests());
         tasks.push_back(prune_history());

@@ -32,8 +32,6 @@ struct SyncOptions {
 /// How a workspace's API is reached.
 instantly::TransportOptions transport_options(const WorkspaceConfig& config);
 
-sync::RateLimits limits_of(const RateConfig& rate);
-
 /// What a workspace is synced with: the way to Instantly, the durable state, time and chance. The simulation has its
 /// own of each.
 struct Surroundings {
@@ -89,6 +87,7 @@ private:
     instantly::Client client_;
     instantly::Client urgent_;
     instantly::Client fresh_;
+    instantly::Client active_;
     instantly::Client rest_;
     Persistence persistence_;
     Signal edited_;

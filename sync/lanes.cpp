@@ -12,6 +12,8 @@ std::string_view name_of(Lane lane) {
             return "push";
         case Lane::fresh:
             return "fresh";
+        case Lane::active:
+            return "active";
         case Lane::rest:
             return "rest";
     }
@@ -25,6 +27,7 @@ std::size_t ahead_of(Lane lane) {
         case Lane::push:
             return 16;
         case Lane::fresh:
+        case Lane::active:
         case Lane::rest:
             break;
     }

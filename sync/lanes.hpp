@@ -12,9 +12,10 @@ enum class Lane {
     safety,  ///< read-back of writes; interest, unsubscribe, subsequences: a person is mailed, or no longer
     push,    ///< every other write, and the looks before it
     fresh,   ///< new leads, campaigns and lists
+    active,  ///< leads in which something happened lately
     rest,    ///< sweeps and backfill
 };
-inline constexpr std::size_t lane_count = 4;
+inline constexpr std::size_t lane_count = 5;
 
 std::string_view name_of(Lane lane);
 

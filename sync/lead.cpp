@@ -34,12 +34,16 @@ Value text_of(const CustomVariables& variables, std::string_view key) {
 }
 
 std::optional<Instant> instant_of(const Value& timestamp) {
-    using namespace std::chrono;
     constexpr std::size_t length = 24;  // 2026-01-02T03:04:05.678Z
     if (!timestamp || timestamp->size() != length) return std::nullopt;
+    return instant_at(*timestamp);
+}
+
+Instant instant_at(std::string_view canonical_timestamp) {
+    using namespace std::chrono;
     const auto number = [&](std::size_t at, std::size_t digits) {
         int value = 0;
-        for (std::size_t i = at; i < at + digits; ++i) value = value * 10 + ((*timestamp)[i] - '0');
+        for (std::size_t i = at; i < at + digits; ++i) value = value * 10 + (canonical_timestamp.at(i) - '0');
         return value;
     };
     const year_month_day date{year{number(0, 4)}, month{static_cast<unsigned>(number(5, 2))},
@@ -56,6 +60,11 @@ std::string first_id_at(Instant instant) {
                   static_cast<unsigned long long>(std::max<std::int64_t>(time, 0)));
     const std::string digits{hex.data()};
     return digits.substr(0, 8) + "-" + digits.substr(8, 4) + "-7000-8000-000000000000";
+}
+
+Instant made_at(const InstantlyId& id) {
+    const auto digits = id.text.substr(0, 8) + id.text.substr(9, 4);
+    return Instant{std::chrono::milliseconds{std::stoll(digits, nullptr, 16)}};
 }
 
 bool is_time_ordered(const InstantlyId& id) { return id.text.size() == 36 && id.text[14] == '7'; }

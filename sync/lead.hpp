@@ -39,6 +39,9 @@ using Instant = std::chrono::sys_time<std::chrono::microseconds>;
 /// The instant that a canonical timestamp names; nothing when it is absent.
 std::optional<Instant> instant_of(const Value& timestamp);
 
+/// The same of one that is there.
+Instant instant_at(std::string_view canonical_timestamp);
+
 /// A lead as Instantly answered it.
 struct RemoteLead {
     InstantlyId id;
@@ -64,6 +67,9 @@ struct Observation {
 
 /// The first version-7 UUID of a millisecond: ids made since then come after it.
 std::string first_id_at(Instant instant);
+
+/// When an id says that it was made, to the millisecond; of an id that is_time_ordered.
+Instant made_at(const InstantlyId& id);
 
 /// Whether a UUID says when it was made (version 7). Lead ids since 2025-10-15 do (INSTANTLY.md, Reading leads).
 bool is_time_ordered(const InstantlyId& id);

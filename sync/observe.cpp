@@ -45,12 +45,12 @@ Content both_ways_of(const Content& content) {
     return both_ways;
 }
 
-LeadRow new_row(const LeadId& id, const Observation& observation) {
+LeadRow new_row(const LeadId& id, Observation observation) {
     LeadRow row{.id = id, .instantly_id = observation.lead.id};
-    row.local = observation.lead.content;
-    row.extra = observation.lead.extra;
-    row.base.content = both_ways_of(row.local);
+    row.local = std::move(observation.lead.content);
+    row.extra = std::move(observation.lead.extra);
     row.content_hash = observation.lead.content_hash;
+    row.raw_hash = observation.lead.raw_hash;
     row.observed_at = observation.requested_at;
     return row;
 }
@@ -73,6 +73,7 @@ Outcome take_in(const KnownLead& known, const Observation& observation, const Co
     if (row.status == SyncStatus::error || row.status == SyncStatus::held) row.error = known.error;
     row.base = outcome.result.base;
     row.content_hash = observation.lead.content_hash;
+    row.raw_hash = observation.lead.raw_hash;
     row.observed_at = observation.requested_at;
     return outcome;
 }

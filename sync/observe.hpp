@@ -30,8 +30,9 @@ struct LeadRow {
     nlohmann::json extra = nlohmann::json::object();
     SyncStatus status = SyncStatus::synced;
     Value error;
-    Base base;
+    std::optional<Base> base;  ///< nothing: it is what the row holds, as of a new lead
     std::uint64_t content_hash = 0;
+    std::uint64_t raw_hash = 0;
     Instant observed_at;  ///< when the answer that the base rests on was asked for, by the daemon's clock
 };
 
@@ -61,7 +62,7 @@ inline constexpr std::chrono::seconds read_lag_max{60};
 bool is_stale(const Observation& observation, const KnownLead& known);
 
 /// The row of a lead that nothing stands for here: what Instantly holds.
-LeadRow new_row(const LeadId& id, const Observation& observation);
+LeadRow new_row(const LeadId& id, Observation observation);
 
 /// What an observation makes of a known lead.
 struct Outcome {

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <cstddef>
 #include <stdexcept>
 #include <string>
 #include <string_view>
@@ -20,6 +21,8 @@ public:
     Answer(std::string step, std::string secret, std::string sent, Reply reply);
 
     [[nodiscard]] int status() const { return reply_.status; }
+    /// Capacity behind the body, for whoever reads it in place.
+    void leave_room(std::size_t bytes) { reply_.body.reserve(reply_.body.size() + bytes); }
     /// The server's clock, as it said.
     [[nodiscard]] std::optional<std::chrono::sys_seconds> date() const { return parse_http_date(reply_.date); }
 

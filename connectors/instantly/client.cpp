@@ -2,11 +2,13 @@
 
 #include <algorithm>
 #include <cctype>
+#include <memory>
 #include <set>
 #include <stdexcept>
 
 #include "connectors/instantly/answer.hpp"
 #include "connectors/instantly/codec.hpp"
+#include "connectors/instantly/quick_page.hpp"
 
 namespace leadsync::instantly {
 
@@ -106,10 +108,16 @@ public:
     }
 
     void check(const LeadPage& page) const {
+        for (const auto& lead : page.leads) check(lead);
+        check_order(page);
+    }
+
+    /// What can be told by the ids.
+    template <class Page>
+    void check_order(const Page& page) const {
         std::string previous = query_.after.value_or("");
         std::set<std::string_view> seen;
         for (const auto& lead : page.leads) {
-            check(lead);
             const bool in_order = is_lookup() ? seen.insert(lead.id.text).second : lead.id.text > previous;
             if (!in_order) answer_.reject("out of order: " + lead.id.text + " after " + previous);
             previous = lead.id.text;
@@ -147,6 +155,10 @@ LeadPage accepted_page(const LeadQuery& query, const Answer& answer) {
     page.answered_at = answer.date();
     PageCheck{query, answer}.check(page);
     return page;
+}
+
+bool narrows(const LeadQuery& query) {
+    return query.campaign || query.list || !query.ids.empty() || !query.contacts.empty();
 }
 
 struct Listed {
@@ -245,11 +257,28 @@ awaitable<Answer> Client::post(std::string target, json body) {
     co_return co_await send(std::move(request));
 }
 
-awaitable<LeadPage> Client::list_leads(LeadQuery query) {
+awaitable<Answer> Client::list(const LeadQuery& query) {
     require(query.ids.size() <= page_max && query.contacts.size() <= page_max, "at most 100 leads are looked up");
     Request request{verb::post, "/api/v2/leads/list", compact(to_json(query)), {}, true};
-    const Answer answer = co_await send(std::move(request));
+    co_return co_await send(std::move(request));
+}
+
+awaitable<LeadPage> Client::list_leads(LeadQuery query) {
+    const Answer answer = co_await list(query);
     co_return accepted_page(query, answer);
+}
+
+awaitable<ScannedPage> Client::scan_leads(LeadQuery query) {
+    auto received = co_await list(query);
+    received.leave_room(room_behind);
+    const auto answer = std::make_shared<const Answer>(std::move(received));
+    auto scan = narrows(query) ? std::nullopt : answer->accepted(quick_scan);
+    if (!scan) co_return ScannedPage{accepted_page(query, *answer)};
+    ScannedPage page{std::move(scan->leads), std::move(scan->next),
+                     [query, answer] { return accepted_page(query, *answer); }};
+    page.answered_at = answer->date();
+    PageCheck{query, *answer}.check_order(page);
+    co_return page;
 }
 
 awaitable<std::optional<RemoteLead>> Client::get_lead(InstantlyId id) {

@@ -110,6 +110,10 @@ public:
     /// campaign, list, ascending and advancing ids); an answer that does not match is an ApiError, never data.
     boost::asio::awaitable<LeadPage> list_leads(LeadQuery query);
 
+    /// The same, its leads to be read one by one; of a query that narrows they are read, for what they say of
+    /// themselves is checked too.
+    boost::asio::awaitable<ScannedPage> scan_leads(LeadQuery query);
+
     /// GET /api/v2/leads/{id}. Nothing when the lead is gone (404).
     boost::asio::awaitable<std::optional<sync::RemoteLead>> get_lead(sync::InstantlyId id);
 
@@ -165,6 +169,7 @@ private:
     boost::asio::awaitable<Answer> send(Request request);
     boost::asio::awaitable<Answer> get(std::string target);
     boost::asio::awaitable<Answer> post(std::string target, nlohmann::json body);
+    boost::asio::awaitable<Answer> list(const LeadQuery& query);
     boost::asio::awaitable<std::vector<nlohmann::json>> list_all(std::string path);
 
     Transport& transport_;

@@ -34,6 +34,7 @@ namespace {
 
 constexpr std::uint32_t header_limit = 64U << 10U;
 constexpr std::size_t read_size = 64U << 10U;
+constexpr std::size_t expected_max = 1U << 20U;
 constexpr std::size_t unparsed_limit = 2 * read_size;  // a chunk header, say, that never ends
 
 /// A lookup whose waiter may leave: getaddrinfo itself cannot be interrupted.
@@ -214,6 +215,7 @@ asio::awaitable<Reply> Connection::exchange(const Request& request, std::string 
     std::optional<Parser> parser;
     do {
         parser.emplace();
+        if (request.reads_only) parser->get().body().reserve(expected_);
         co_await read(*parser, step, deadline);
     } while (parser->get().result_int() / 100 == 1);  // 100 Continue and the like announce the answer
     tcp_.expires_never();
@@ -224,6 +226,9 @@ asio::awaitable<Reply> Connection::exchange(const Request& request, std::string 
     reply.date = text_of(answer[http::field::date]);
     if (const auto wait = answer[http::field::retry_after]; !wait.empty())
         reply.retry_after = parse_retry_after(text_of(wait), server_time(reply.date));
+    // One page is as large as the next: with some room it is neither moved while it grows nor when it is read in
+    // place.
+    if (request.reads_only) expected_ = std::min(answer.body().size() / 8 * 9, expected_max);
     reply.body = unpack(text_of(answer[http::field::content_encoding]), std::move(answer.body()), step);
     reusable_ = answer.keep_alive() && !parser->need_eof() && received_.size() == 0;
     co_return reply;

@@ -69,6 +69,7 @@ private:
     boost::beast::tcp_stream tcp_;
     std::optional<boost::asio::ssl::stream<boost::beast::tcp_stream&>> tls_;
     boost::beast::flat_buffer received_;
+    std::size_t expected_ = 0;  ///< size of the next page
     bool reusable_ = false;
     bool stale_ = false;
     bool wrote_ = false;

@@ -1,5 +1,6 @@
 #include "connectors/instantly/page.hpp"
 
+#include <algorithm>
 #include <stdexcept>
 #include <utility>
 
@@ -37,6 +38,38 @@ LeadPage lead_page_of(json body) {
     }
     if (!items.empty()) page.next = cursor_of(body);  // an empty page is the last, whatever it says
     return page;
+}
+
+ScannedPage::ScannedPage(LeadPage page)
+    : unusable{std::move(page.unusable)},
+      next{std::move(page.next)},
+      answered_at{page.answered_at},
+      read_{std::move(page.leads)} {
+    leads.reserve(read_.size());
+    for (const auto& lead : read_) leads.push_back({lead.id, lead.raw_hash, {}});
+}
+
+ScannedPage::ScannedPage(std::vector<ScannedLead> scanned, std::optional<std::string> cursor,
+                         std::function<LeadPage()> whole)
+    : leads{std::move(scanned)}, next{std::move(cursor)}, whole_{std::move(whole)} {}
+
+sync::RemoteLead ScannedPage::take(std::size_t index) {
+    if (!whole_) return std::move(read_.at(index));
+    auto lead = quick_lead(leads.at(index).text);
+    if (!lead) throw NotPlain{"a lead that is not plain: " + leads.at(index).id.text};
+    return *std::move(lead);
+}
+
+void ScannedPage::leave_out(std::function<bool(const sync::InstantlyId&)> is_left_out) {
+    const auto leads_left_out = [&](const auto& lead) { return is_left_out(lead.id); };
+    std::erase_if(leads, leads_left_out);
+    std::erase_if(read_, leads_left_out);
+    if (!whole_) return;
+    whole_ = [whole = std::move(whole_), is_left_out = std::move(is_left_out)] {
+        auto page = whole();
+        std::erase_if(page.leads, [&](const auto& lead) { return is_left_out(lead.id); });
+        return page;
+    };
 }
 
 LeadPage parse_lead_page(const std::string& body) {

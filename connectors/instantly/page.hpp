@@ -1,8 +1,13 @@
 #pragma once
 
 #include <chrono>
+#include <cstdint>
+#include <functional>
+#include <memory>
 #include <optional>
+#include <stdexcept>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include <nlohmann/json.hpp>
@@ -23,6 +28,48 @@ struct LeadPage {
     std::optional<std::string> next;
     /// Instantly's clock when it answered, to the second; nothing where it did not tell.
     std::optional<std::chrono::sys_seconds> answered_at;
+};
+
+/// A lead of a page into which nobody has looked.
+struct ScannedLead {
+    sync::InstantlyId id;
+    std::uint64_t raw_hash = 0;  ///< as of RemoteLead: equal to an earlier one, it is the same lead as then
+    std::string_view text;       ///< in the body
+};
+
+/// A lead has something in it that only the tree can mend or refuse, and with it the whole page.
+class NotPlain : public std::invalid_argument {
+public:
+    using std::invalid_argument::invalid_argument;
+};
+
+/// A page of which it is told which leads it holds. They are read one by one, those that somebody asks for: most
+/// leads of most pages are known by their bytes.
+class ScannedPage {
+public:
+    ScannedPage() = default;
+    /// One that has been read.
+    explicit ScannedPage(LeadPage page);
+    /// `whole` is the same page read at once, and keeps its body.
+    ScannedPage(std::vector<ScannedLead> scanned, std::optional<std::string> cursor, std::function<LeadPage()> whole);
+
+    /// A lead, once. Throws NotPlain.
+    sync::RemoteLead take(std::size_t index);
+
+    /// All of the page, for one that is not plain; throws what reading it at once does.
+    [[nodiscard]] LeadPage whole() const { return whole_(); }
+
+    /// Leaves leads out, of whole() too.
+    void leave_out(std::function<bool(const sync::InstantlyId&)> is_left_out);
+
+    std::vector<ScannedLead> leads;
+    std::vector<std::string> unusable;                      ///< as of LeadPage
+    std::optional<std::string> next;                        ///< as of LeadPage
+    std::optional<std::chrono::sys_seconds> answered_at{};  ///< as of LeadPage
+
+private:
+    std::vector<sync::RemoteLead> read_;  ///< in the order of `leads`, where all are read
+    std::function<LeadPage()> whole_;
 };
 
 /// The page that an answer's body holds, not yet held against what was asked for, and without `answered_at`. Reads

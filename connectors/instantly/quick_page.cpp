@@ -101,6 +101,10 @@ void for_each_member(ondemand::object object, Each each) {
     }
 }
 
+bool is_at_end(ondemand::document& document) {
+    return document.current_location().error() == simdjson::OUT_OF_BOUNDS;
+}
+
 bool is_object(ondemand::value& value) { return value.raw_json_token().front() == '{'; }
 
 void read_payload(LeadBuilder& builder, ondemand::value& payload) {
@@ -117,10 +121,9 @@ void read_payload(LeadBuilder& builder, ondemand::value& payload) {
     });
 }
 
-void read_lead(RemoteLead& lead, ondemand::value& item) {
+void read_lead(RemoteLead& lead, ondemand::object object) {
     LeadBuilder builder{lead};
-    const char* begin = item.raw_json_token().data();
-    for_each_member(item.get_object(), [&](std::string_view key, ondemand::value& value) {
+    for_each_member(object, [&](std::string_view key, ondemand::value& value) {
         if (key == "payload")
             read_payload(builder, value);
         else
@@ -128,13 +131,43 @@ void read_lead(RemoteLead& lead, ondemand::value& item) {
     });
     require_plain(!lead.id.text.empty());
     builder.finish();
+}
+
+void read_item(RemoteLead& lead, ondemand::value& item) {
+    const char* begin = item.raw_json_token().data();
+    read_lead(lead, item.get_object());
     const auto raw = without_blanks_behind(between(begin, item.current_location().value()));
     lead.raw_hash = XXH3_64bits(raw.data(), raw.size());
 }
 
-LeadPage read_page(ondemand::document& document) {
-    LeadPage page;
+/// The id of a lead that begins with it, as the API writes them; nothing of any other.
+std::string_view leading_id(std::string_view lead) {
+    static constexpr std::string_view before = R"({"id":")";
+    static constexpr std::size_t length = 36;
+    const auto end = before.size() + length;
+    if (!lead.starts_with(before) || lead.size() < end + 2 || lead[end] != '"' || lead[end + 1] != ',') return {};
+    return lead.substr(before.size(), length);
+}
+
+std::string id_anywhere_in(std::string_view lead);
+
+/// What is scanned is a lead by its id alone: whether it is one, quick_lead says, or has said of the same bytes.
+ScannedLead scan_item(ondemand::value& item) {
+    ondemand::object object = item.get_object();
+    ScannedLead lead;
+    lead.text = without_blanks_behind(object.raw_json().value());
+    lead.raw_hash = XXH3_64bits(lead.text.data(), lead.text.size());
+    lead.id.text = leading_id(lead.text);
+    if (lead.id.text.empty()) lead.id.text = id_anywhere_in(lead.text);
+    require_plain(sync::canonical(sync::Kind::uuid, lead.id.text) == lead.id.text);
+    return lead;
+}
+
+/// Calls `each` for each item of a page; its cursor.
+template <class Each>
+std::optional<std::string> for_each_item(ondemand::document& document, Each each) {
     bool items_seen = false;
+    bool is_empty = true;
     auto others = json::object();
     for_each_member(document.get_object(), [&](std::string_view key, ondemand::value& value) {
         if (key != "items") {
@@ -142,18 +175,21 @@ LeadPage read_page(ondemand::document& document) {
             return;
         }
         require_plain(!std::exchange(items_seen, true));
-        page.leads.reserve(page_limit_max);
-        for (ondemand::value item : value.get_array()) read_lead(page.leads.emplace_back(), item);
+        for (ondemand::value item : value.get_array()) {
+            each(item);
+            is_empty = false;
+        }
     });
-    const bool at_end = document.current_location().error() == simdjson::OUT_OF_BOUNDS;
-    require_plain(items_seen && at_end);
-    if (!page.leads.empty()) page.next = cursor_of(others);
-    return page;
+    require_plain(items_seen && is_at_end(document));
+    return is_empty ? std::nullopt : cursor_of(others);
 }
 
 LeadPage read_page(ondemand::parser& parser, simdjson::padded_string_view body) {
     ondemand::document document = parser.iterate(body);
-    return read_page(document);
+    LeadPage page;
+    page.leads.reserve(page_limit_max);
+    page.next = for_each_item(document, [&](ondemand::value& item) { read_item(page.leads.emplace_back(), item); });
+    return page;
 }
 
 /// The body, with as many bytes that may be read behind it as simdjson wants.
@@ -164,15 +200,15 @@ LeadPage read_page(ondemand::parser& parser, const std::string& body) {
     return read_page(parser, copy);
 }
 
-}  // namespace
-
-std::optional<LeadPage> quick_page(const std::string& body) {
-    // The parser's buffers, some six times the size of a page, are used again for the next one.
-    thread_local ondemand::parser kept;
+/// The buffers of `kept`, some six times the size of a text, are used again for the next one. Nothing for a text that
+/// is not plain.
+template <class Read>
+auto plainly(ondemand::parser& kept, std::size_t size, Read read)
+    -> std::optional<std::invoke_result_t<Read&, ondemand::parser&>> {
     try {
-        if (body.size() <= kept_max) return read_page(kept, body);
+        if (size <= kept_max) return read(kept);
         ondemand::parser once;
-        return read_page(once, body);
+        return read(once);
     } catch (const simdjson::simdjson_error&) {
         return std::nullopt;
     } catch (const json::parse_error&) {
@@ -180,6 +216,62 @@ std::optional<LeadPage> quick_page(const std::string& body) {
     } catch (const std::invalid_argument&) {
         return std::nullopt;
     }
+}
+
+/// A part of a body with room behind it.
+simdjson::padded_string_view part(std::string_view text) {
+    return simdjson::padded_string_view{text.data(), text.size(), text.size() + simdjson::SIMDJSON_PADDING};
+}
+
+ondemand::parser& parser_of_pages() {
+    thread_local ondemand::parser kept;
+    return kept;
+}
+
+/// Another one: a page may be in the middle of being scanned.
+ondemand::parser& parser_of_leads() {
+    thread_local ondemand::parser kept;
+    return kept;
+}
+
+std::string id_anywhere_in(std::string_view lead) {
+    std::string id;
+    ondemand::document document = parser_of_leads().iterate(part(lead));
+    for_each_member(document.get_object(), [&](std::string_view key, ondemand::value& value) {
+        if (key != "id") return;
+        const auto token = without_blanks_behind(value.raw_json_token());
+        require_plain(id.empty() && token.starts_with('"'));
+        id = unquoted(token);
+    });
+    return id;
+}
+
+}  // namespace
+
+std::optional<LeadPage> quick_page(const std::string& body) {
+    return plainly(parser_of_pages(), body.size(), [&](ondemand::parser& parser) { return read_page(parser, body); });
+}
+
+std::optional<Scan> quick_scan(const std::string& body) {
+    if (body.capacity() - body.size() < room_behind) return std::nullopt;
+    return plainly(parser_of_pages(), body.size(), [&](ondemand::parser& parser) {
+        ondemand::document document = parser.iterate(part(body));
+        Scan scan;
+        scan.leads.reserve(page_limit_max);
+        scan.next = for_each_item(document, [&](ondemand::value& item) { scan.leads.push_back(scan_item(item)); });
+        return scan;
+    });
+}
+
+std::optional<RemoteLead> quick_lead(std::string_view text) {
+    return plainly(parser_of_leads(), text.size(), [&](ondemand::parser& parser) {
+        ondemand::document document = parser.iterate(part(text));
+        RemoteLead lead;
+        read_lead(lead, document.get_object());
+        require_plain(is_at_end(document));
+        lead.raw_hash = XXH3_64bits(text.data(), text.size());
+        return lead;
+    });
 }
 
 }  // namespace leadsync::instantly

@@ -1,26 +1,51 @@
 #include "connectors/postgres/binary_array.hpp"
 
-#include <cstdlib>
+#include <algorithm>
+#include <array>
+#include <charconv>
 #include <stdexcept>
 
 namespace leadsync::postgres {
 namespace {
 
 template <class Unsigned>
+std::array<char, sizeof(Unsigned)> big_endian(Unsigned value) {
+    std::array<char, sizeof(Unsigned)> bytes{};
+    for (std::size_t i = 0; i < sizeof value; ++i)
+        bytes[i] = static_cast<char>((value >> (sizeof value - 1 - i) * 8) & 0xFFU);
+    return bytes;
+}
+
+template <class Unsigned>
 void append_big_endian(std::string& out, Unsigned value) {
-    for (int shift = static_cast<int>(sizeof value) * 8 - 8; shift >= 0; shift -= 8)
-        out.push_back(static_cast<char>((value >> shift) & 0xFFU));
+    const auto bytes = big_endian(value);
+    out.append(bytes.data(), bytes.size());
 }
 
 unsigned hex_digit(char c) { return static_cast<unsigned>(c <= '9' ? c - '0' : c - 'a' + 10); }
 
 void append_uuid(std::string& out, std::string_view uuid) {
     if (uuid.size() != 36) throw std::invalid_argument{"not a canonical UUID: " + std::string{uuid}};
+    std::array<char, 16> bytes{};
+    auto* byte = bytes.begin();
     for (std::size_t i = 0; i < uuid.size(); i += 2) {
         if (uuid[i] == '-') ++i;
-        out.push_back(static_cast<char>(hex_digit(uuid[i]) << 4U | hex_digit(uuid[i + 1])));
+        *byte++ = static_cast<char>(hex_digit(uuid[i]) << 4U | hex_digit(uuid[i + 1]));
     }
+    out.append(bytes.data(), bytes.size());
 }
+
+template <class Number>
+Number number_in(std::string_view text) {
+    Number number = 0;
+    const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), number);
+    if (error != std::errc{} || end != text.data() + text.size())
+        throw std::invalid_argument{"not a canonical number: " + std::string{text}};
+    return number;
+}
+
+/// PostgreSQL counts from there.
+constexpr sync::Instant epoch = std::chrono::sys_days{std::chrono::year{2000} / 1 / 1};
 
 }  // namespace
 
@@ -34,8 +59,9 @@ BinaryArray::Element BinaryArray::element_of(sync::Kind kind) {
             return Element::uuid;
         case sync::Kind::json:
             return Element::jsonb;
-        case sync::Kind::text:
         case sync::Kind::timestamp:
+            return Element::timestamptz;
+        case sync::Kind::text:
             break;
     }
     return Element::text;
@@ -53,6 +79,8 @@ std::string_view BinaryArray::sql_type_of(sync::Kind kind) {
             return "uuid[]";
         case Element::jsonb:
             return "jsonb[]";
+        case Element::timestamptz:
+            return "timestamptz[]";
         case Element::text:
             break;
     }
@@ -61,34 +89,37 @@ std::string_view BinaryArray::sql_type_of(sync::Kind kind) {
 
 void BinaryArray::length(std::size_t bytes) {
     ++count_;
-    append_big_endian(elements_, static_cast<std::uint32_t>(bytes));
+    append_big_endian(bytes_, static_cast<std::uint32_t>(bytes));
 }
 
 void BinaryArray::add(std::string_view value) {
     switch (element_) {
         case Element::boolean:
             length(1);
-            elements_.push_back(value == "true" ? '\1' : '\0');
+            bytes_.push_back(value == "true" ? '\1' : '\0');
             return;
         case Element::int4:
             length(4);
-            append_big_endian(elements_, static_cast<std::uint32_t>(std::stoi(std::string{value})));
+            append_big_endian(bytes_, static_cast<std::uint32_t>(number_in<std::int32_t>(value)));
             return;
         case Element::int8:
-            add_int8(std::stoll(std::string{value}));
+            add_int8(number_in<std::int64_t>(value));
             return;
         case Element::uuid:
             length(16);
-            append_uuid(elements_, value);
+            append_uuid(bytes_, value);
             return;
         case Element::jsonb:
             length(value.size() + 1);
-            elements_.push_back('\1');  // version of the jsonb wire format
-            elements_.append(value);
+            bytes_.push_back('\1');  // version of the jsonb wire format
+            bytes_.append(value);
+            return;
+        case Element::timestamptz:
+            add_instant(sync::instant_at(value));
             return;
         case Element::text:
             length(value.size());
-            elements_.append(value);
+            bytes_.append(value);
             return;
     }
 }
@@ -103,26 +134,27 @@ void BinaryArray::add_or_null(const sync::Value& value) {
 void BinaryArray::add_null() {
     ++count_;
     has_null_ = true;
-    append_big_endian(elements_, ~std::uint32_t{0});
+    append_big_endian(bytes_, ~std::uint32_t{0});
 }
 
 void BinaryArray::add_int8(std::int64_t value) {
     length(8);
-    append_big_endian(elements_, static_cast<std::uint64_t>(value));
+    append_big_endian(bytes_, static_cast<std::uint64_t>(value));
 }
 
-pqxx::binarystring BinaryArray::finish() const {
-    std::string array;
-    array.reserve(elements_.size() + 20);
-    append_big_endian(array, std::uint32_t{count_ == 0 ? 0U : 1U});  // dimensions
-    append_big_endian(array, std::uint32_t{has_null_ ? 1U : 0U});
-    append_big_endian(array, static_cast<std::uint32_t>(element_));
-    if (count_ > 0) {
-        append_big_endian(array, count_);
-        append_big_endian(array, std::uint32_t{1});  // lower bound
+void BinaryArray::add_instant(sync::Instant instant) { add_int8((instant - epoch).count()); }
+
+pqxx::binarystring BinaryArray::finish() {
+    constexpr std::uint32_t lower_bound = 1;
+    auto* at = bytes_.data();
+    for (const std::uint32_t number :
+         {count_ == 0 ? 0U : 1U, has_null_ ? 1U : 0U, static_cast<std::uint32_t>(element_), count_, lower_bound}) {
+        const auto bytes = big_endian(number);
+        at = std::copy(bytes.begin(), bytes.end(), at);
     }
-    array += elements_;
-    return pqxx::binarystring{array};
+    // Without elements there are no dimensions to tell of.
+    constexpr std::size_t empty_size = 12;
+    return pqxx::binarystring{bytes_.data(), count_ == 0 ? empty_size : bytes_.size()};
 }
 
 }  // namespace leadsync::postgres

@@ -27,6 +27,28 @@ void Leads::note_absent(const std::optional<std::string>& after, const std::opti
             epoch_seconds(requested_at));
 }
 
+void Leads::note_absent(const std::vector<InstantlyId>& asked, const std::vector<InstantlyId>& present,
+                        sync::Instant requested_at) {
+    static const Statement statement{"note_not_shown", R"sql(
+        INSERT INTO sync.absent (workspace, lead_id, instantly_id, by_sweep)
+        SELECT $1, b.lead_id, b.instantly_id, false FROM sync.base b
+        WHERE b.workspace = $1 AND b.instantly_id = ANY ($2::uuid[])
+          AND b.deleted_at IS NULL AND b.gone_at IS NULL
+          AND NOT EXISTS (SELECT FROM sync.merges m WHERE m.workspace = b.workspace AND m.source_id = b.lead_id)
+          AND (b.written_at IS NULL OR b.written_at < to_timestamp($3::float8))
+        ORDER BY b.lead_id
+        ON CONFLICT (workspace, lead_id) DO NOTHING
+    )sql"};
+    seen(present);
+    std::unordered_set<std::string> shown;
+    for (const auto& id : present) shown.insert(id.text);
+    std::vector<InstantlyId> missing;
+    for (const auto& id : asked)
+        if (!shown.contains(id.text)) missing.push_back(id);
+    if (!missing.empty())
+        execute(transaction_, statement, workspace_, array_of(missing), epoch_seconds(requested_at));
+}
+
 /// Leads that an answer shows are not gone, whatever was found before: evidence that waited for a decision, or for a
 /// process that ended behind it, is void.
 void Leads::seen(const std::vector<InstantlyId>& ids) {
@@ -53,13 +75,13 @@ void Leads::seen(const std::vector<InstantlyId>& ids) {
     if (!ids.empty()) execute(transaction_, statement, workspace_, array_of(ids));
 }
 
-std::vector<std::pair<LeadId, InstantlyId>> Leads::absent(int limit) {
+std::vector<std::pair<LeadId, InstantlyId>> Leads::absent(store::Absence by, int limit) {
     static const Statement statement{"absent", R"sql(
         SELECT lead_id, instantly_id FROM sync.absent
-        WHERE workspace = $1 AND confirmed_at IS NULL ORDER BY lead_id LIMIT $2
+        WHERE workspace = $1 AND confirmed_at IS NULL AND by_sweep = $3 ORDER BY lead_id LIMIT $2
     )sql"};
     std::vector<std::pair<LeadId, InstantlyId>> noted;
-    for (const auto& row : execute(transaction_, statement, workspace_, limit))
+    for (const auto& row : execute(transaction_, statement, workspace_, limit, by == store::Absence::sweep))
         noted.emplace_back(LeadId{row[0].c_str()}, InstantlyId{row[1].c_str()});
     return noted;
 }

@@ -2,6 +2,7 @@
 
 #include "connectors/postgres/arrays.hpp"
 #include "connectors/postgres/database.hpp"
+#include "connectors/postgres/json_text.hpp"
 #include "connectors/postgres/leads.hpp"
 
 namespace leadsync::postgres {
@@ -9,34 +10,32 @@ namespace {
 
 using sync::Field;
 using sync::Instant;
-using sync::Kind;
 using sync::KnownLead;
 using sync::LeadRow;
 using sync::Owner;
 using Arrays = std::vector<pqxx::binarystring>;
 
-constexpr std::string_view variables_key = "custom_variables";
-
 std::string column_list(std::string_view prefix) {
     std::string list;
-    for (const auto& line : sync::field_table()) {
-        list.append(", ").append(prefix).append(line.name);
-        if (!prefix.empty() && line.kind == Kind::timestamp) list.append("::timestamptz");
-    }
+    for (const auto& line : sync::field_table()) list.append(", ").append(prefix).append(line.name);
     return list;
 }
 
-/// `unnest(...) AS u(...)` over the arrays of `row_arrays`, the first of them being parameter 2.
+/// The arrays of `row_arrays` as rows `u`, the first of them being parameter 2. In the select list they are unnested
+/// in step; as functions of FROM each would be written to a table of its own first.
 std::string unnest_rows() {
-    std::string parameters = "$2::uuid[], $3::uuid[], $4::jsonb[], $5::jsonb[], $6::text[], $7::text[]";
+    std::string columns =
+        "unnest($2::uuid[]) AS id, unnest($3::uuid[]) AS instantly_id, unnest($4::jsonb[]) AS custom_variables, "
+        "unnest($5::jsonb[]) AS extra, unnest($6::text[]) AS sync_status, unnest($7::text[]) AS sync_error";
     int next = 8;
     for (const auto& line : sync::field_table())
-        parameters.append(", $")
+        columns.append(", unnest($")
             .append(std::to_string(next++))
             .append("::")
-            .append(BinaryArray::sql_type_of(line.kind));
-    return "unnest(" + parameters + ") AS u(id, instantly_id, custom_variables, extra, sync_status, sync_error"
-           + column_list("") + ")";
+            .append(BinaryArray::sql_type_of(line.kind))
+            .append(") AS ")
+            .append(line.name);
+    return "(SELECT " + columns + ") AS u";
 }
 
 Arrays row_arrays(std::span<const LeadRow> leads) {
@@ -50,8 +49,8 @@ Arrays row_arrays(std::span<const LeadRow> leads) {
     for (const auto& lead : leads) {
         ids.add(lead.id.text);
         instantly_ids.add(lead.instantly_id.text);
-        variables.add(nlohmann::json(lead.local.custom_variables).dump());
-        extras.add(lead.extra.dump());
+        variables.add(json_text(lead.local.custom_variables));
+        extras.add(lead.extra.empty() ? "{}" : lead.extra.dump());
         statuses.add(name_of(lead.status));
         errors.add_or_null(lead.error);
     }
@@ -70,7 +69,7 @@ sync::Content base_from_json(const nlohmann::json& json) {
     for (const auto& line : sync::field_table())
         if (const auto found = json.find(line.name); found != json.end())
             base[line.field] = found->get<std::string>();
-    if (const auto found = json.find(variables_key); found != json.end())
+    if (const auto found = json.find(custom_variables_name); found != json.end())
         base.custom_variables = found->get<sync::CustomVariables>();
     return base;
 }
@@ -109,15 +108,14 @@ std::map<sync::Key, sync::OpenConflict> conflicts_from_json(const nlohmann::json
 
 void write_bases(pqxx::work& transaction, const std::string& workspace, std::span<const LeadRow> leads) {
     static const Statement statement{"write_bases", R"sql(
-        INSERT INTO sync.base AS b (workspace, lead_id, instantly_id, content, content_hash, remote_updated_at,
+        INSERT INTO sync.base AS b (workspace, lead_id, instantly_id, content, content_hash, raw_hash, remote_updated_at,
                                     expected, flips, observed_at)
-        SELECT $1, u.id, u.instantly_id, u.content, u.content_hash, u.remote_updated_at::timestamptz, u.expected, u.flips,
-               to_timestamp(u.observed_at::float8)
-        FROM unnest($2::uuid[], $3::uuid[], $4::jsonb[], $5::int8[], $6::text[], $7::jsonb[], $8::jsonb[], $9::text[])
-             AS u(id, instantly_id, content, content_hash, remote_updated_at, expected, flips, observed_at)
+        SELECT $1, unnest($2::uuid[]), unnest($3::uuid[]), unnest($4::jsonb[]), unnest($5::int8[]), unnest($6::int8[]),
+               unnest($7::timestamptz[]), unnest($8::jsonb[]), unnest($9::jsonb[]), unnest($10::timestamptz[])
         ON CONFLICT (workspace, lead_id) DO UPDATE
             SET instantly_id = excluded.instantly_id, content = excluded.content,
-                content_hash = excluded.content_hash, remote_updated_at = excluded.remote_updated_at,
+                content_hash = excluded.content_hash, raw_hash = excluded.raw_hash,
+                remote_updated_at = excluded.remote_updated_at,
                 expected = excluded.expected, flips = excluded.flips, observed_at = excluded.observed_at, gone_at = NULL,
                 expected_until = CASE WHEN excluded.expected IS NOT NULL THEN b.expected_until END
     )sql"};
@@ -126,23 +124,29 @@ void write_bases(pqxx::work& transaction, const std::string& workspace, std::spa
     BinaryArray instantly_ids{uuid};
     BinaryArray contents{jsonb};
     BinaryArray hashes{int8};
-    BinaryArray updated{text};
+    BinaryArray raw_hashes{int8};
+    BinaryArray updated{timestamptz};
     BinaryArray expected{jsonb};
     BinaryArray flips{jsonb};
-    BinaryArray observed{text};
+    BinaryArray observed{timestamptz};
     for (const auto& lead : leads) {
         ids.add(lead.id.text);
         instantly_ids.add(lead.instantly_id.text);
-        contents.add(base_to_json(lead.base.content).dump());
+        contents.add(base_text(lead.base ? lead.base->content : lead.local));
         hashes.add_int8(static_cast<std::int64_t>(lead.content_hash));
+        if (lead.raw_hash != 0)
+            raw_hashes.add_int8(static_cast<std::int64_t>(lead.raw_hash));
+        else
+            raw_hashes.add_null();
         updated.add_or_null(lead.local[Field::timestamp_updated]);
-        expected.add_or_null(lead.base.expected.empty() ? sync::Value{}
-                                                        : expectations_to_json(lead.base.expected).dump());
-        flips.add_or_null(flips_to_text(lead.base.flips));
-        observed.add(epoch_seconds(lead.observed_at));
+        const bool awaits = lead.base && !lead.base->expected.empty();
+        expected.add_or_null(awaits ? sync::Value{expectations_to_json(lead.base->expected).dump()} : std::nullopt);
+        flips.add_or_null(lead.base ? flips_to_text(lead.base->flips) : std::nullopt);
+        observed.add_instant(lead.observed_at);
     }
     execute(transaction, statement, workspace, ids.finish(), instantly_ids.finish(), contents.finish(),
-            hashes.finish(), updated.finish(), expected.finish(), flips.finish(), observed.finish());
+            hashes.finish(), raw_hashes.finish(), updated.finish(), expected.finish(), flips.finish(),
+            observed.finish());
 }
 
 /// The columns that a row's content is read from, in the order of `content_from`.
@@ -189,14 +193,6 @@ KnownLead known_lead(const pqxx::row& row, Instant now) {
 }
 
 }  // namespace
-
-nlohmann::json base_to_json(const sync::Content& base) {
-    auto json = nlohmann::json::object();
-    for (const auto& line : sync::field_table())
-        if (line.owner == Owner::both_ways && base[line.field]) json[std::string{line.name}] = *base[line.field];
-    if (!base.custom_variables.empty()) json[std::string{variables_key}] = base.custom_variables;
-    return json;
-}
 
 std::map<sync::Key, sync::Value> expectations_from_json(const nlohmann::json& json) {
     std::map<sync::Key, sync::Value> expected;
@@ -275,8 +271,7 @@ void update_leads(pqxx::work& transaction, const std::string& workspace, std::sp
         "update_leads", [] {
             std::string assignments;
             for (const auto& line : sync::field_table())
-                assignments.append(", ").append(line.name).append(" = u.").append(line.name).append(
-                    line.kind == Kind::timestamp ? "::timestamptz" : "");
+                assignments.append(", ").append(line.name).append(" = u.").append(line.name);
             return R"sql(
             UPDATE crm.leads l
             SET instantly_id = u.instantly_id, custom_variables = u.custom_variables, extra = u.extra,

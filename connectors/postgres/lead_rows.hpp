@@ -26,9 +26,6 @@ std::vector<store::LocalRow> load_rows(pqxx::work& transaction, const std::strin
 /// Accepted writes as `sync.base.expected` holds them: {key: value or null}.
 nlohmann::json expectations_to_json(const std::map<sync::Key, sync::Value>& expected);
 
-/// A base as `sync.base.content` holds it: the both-ways fields that are present, by name.
-nlohmann::json base_to_json(const sync::Content& base);
-
 std::map<sync::Key, sync::Value> expectations_from_json(const nlohmann::json& json);
 
 /// One statement for the rows, one for the bases.

@@ -1,5 +1,6 @@
 #include "connectors/postgres/arrays.hpp"
 #include "connectors/postgres/database.hpp"
+#include "connectors/postgres/json_text.hpp"
 #include "connectors/postgres/lead_rows.hpp"
 #include "connectors/postgres/leads.hpp"
 
@@ -91,7 +92,7 @@ void Leads::created(const std::vector<store::Creation>& creations, std::chrono::
     BinaryArray expected{jsonb};
     BinaryArray contents{jsonb};
     for (const auto& creation : creations) {
-        contents.add(base_to_json(creation.base).dump());
+        contents.add(base_text(creation.base));
         ids.add(creation.id.text);
         instantly_ids.add(creation.instantly_id.text);
         expected.add(expectations_to_json(creation.sent).dump());

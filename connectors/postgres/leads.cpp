@@ -9,21 +9,59 @@ namespace leadsync::postgres {
 using sync::InstantlyId;
 using sync::LeadId;
 
+namespace {
+
+/// What `Held` is read from, in the order of `add_held`. Most of it is mostly false, and the two ids mostly the same.
+constexpr std::string_view look_up_columns = R"sql(
+    b.instantly_id, b.content_hash, b.raw_hash, nullif(b.lead_id, b.instantly_id),
+    CASE WHEN b.expected IS NOT NULL OR b.deleted_at IS NOT NULL OR b.gone_at IS NOT NULL THEN
+        (b.expected IS NOT NULL)::int + 2 * (b.deleted_at IS NOT NULL)::int + 4 * (b.gone_at IS NOT NULL)::int
+        + 8 * coalesce(b.expected ? '', false)::int
+    END
+)sql";
+
+std::uint64_t hash_from(const pqxx::field& field) {
+    return field.is_null() ? 0 : static_cast<std::uint64_t>(field.as<std::int64_t>());
+}
+
+void add_held(std::unordered_map<std::string, store::Held>& held, const pqxx::row& row) {
+    const auto flags = row[4].is_null() ? 0U : row[4].as<unsigned>();
+    held.emplace(row[0].c_str(), store::Held{hash_from(row[1]),
+                                             hash_from(row[2]),
+                                             {row[row[3].is_null() ? 0 : 3].c_str()},
+                                             (flags & 1U) != 0,
+                                             (flags & 2U) != 0,
+                                             (flags & 4U) != 0,
+                                             (flags & 8U) != 0});
+}
+
+}  // namespace
+
 std::unordered_map<std::string, store::Held> Leads::look_up(const std::vector<InstantlyId>& ids) {
-    static const Statement statement{"look_up", R"sql(
-        SELECT instantly_id, content_hash, lead_id, expected IS NOT NULL, deleted_at IS NOT NULL, gone_at IS NOT NULL,
-               coalesce(expected ? '', false)
-        FROM sync.base WHERE workspace = $1 AND instantly_id = ANY ($2::uuid[])
+    static const Statement statement{"look_up", "SELECT " + std::string{look_up_columns} + R"sql(
+        FROM sync.base b WHERE b.workspace = $1 AND b.instantly_id = ANY ($2::uuid[])
     )sql"};
     std::unordered_map<std::string, store::Held> held;
     if (ids.empty()) return held;
-    for (const auto& row : execute(transaction_, statement, workspace_, array_of(ids)))
-        held.emplace(row[0].c_str(), store::Held{static_cast<std::uint64_t>(row[1].as<std::int64_t>()),
-                                                 {row[2].c_str()},
-                                                 row[3].as<bool>(),
-                                                 row[4].as<bool>(),
-                                                 row[5].as<bool>(),
-                                                 row[6].as<bool>()});
+    for (const auto& row : execute(transaction_, statement, workspace_, array_of(ids))) add_held(held, row);
+    return held;
+}
+
+store::HeldStretch Leads::look_up(const store::Stretch& stretch, std::size_t limit) {
+    // The parameters are hidden from the planner: by their values it would plan anew each time, and to no other end.
+    static const Statement statement{"look_up_stretch", "SELECT " + std::string{look_up_columns} + R"sql(,
+               EXISTS (SELECT FROM sync.absent a WHERE a.workspace = $1 AND a.confirmed_at IS NOT NULL)
+        FROM sync.base b
+        WHERE b.workspace = $1 AND b.instantly_id > (SELECT $2::uuid) AND b.instantly_id <= (SELECT $3::uuid)
+        ORDER BY b.instantly_id LIMIT (SELECT $4::int8)
+    )sql"};
+    store::HeldStretch held;
+    const auto rows = execute(transaction_, statement, workspace_, stretch.after.value_or(first_id),
+                              stretch.last.value_or(last_id), limit);
+    held.leads.reserve(rows.size());
+    for (const auto& row : rows) add_held(held.leads, row);
+    held.is_complete = rows.size() < limit;
+    held.is_settled = rows.empty() || !rows[0][5].as<bool>();
     return held;
 }
 
@@ -48,7 +86,7 @@ std::unordered_map<std::string, store::LocalRow> Leads::adoptable(const std::vec
                                                                   store::Lock lock) {
     static const std::string query = R"sql(
         SELECT u.instantly_id, l.id, u.email IS NULL, c.sent::text
-        FROM unnest($2::uuid[], $3::text[], $4::uuid[], $5::uuid[], $6::text[])
+        FROM unnest($2::uuid[], $3::text[], $4::uuid[], $5::uuid[], $6::timestamptz[])
              AS u(instantly_id, email, campaign, list_id, created)
         JOIN crm.leads l ON l.workspace = $1 AND l.instantly_id IS NULL
                         AND (lower(l.email) = lower(u.email)
@@ -56,7 +94,7 @@ std::unordered_map<std::string, store::LocalRow> Leads::adoptable(const std::vec
                                 AND l.id IN (SELECT n.lead_id FROM sync.creates n WHERE n.workspace = $1))
         LEFT JOIN sync.creates c ON c.workspace = $1 AND c.lead_id = l.id
         WHERE l.campaign = u.campaign OR (l.campaign IS NULL AND l.list_id = u.list_id)
-           OR u.created::timestamptz >= c.attempted_at - $7::int8 * interval '1 second'
+           OR u.created >= c.attempted_at - $7::int8 * interval '1 second'
         ORDER BY l.id
     )sql";
     static const Statement look{"adoptable", query};
@@ -66,7 +104,7 @@ std::unordered_map<std::string, store::LocalRow> Leads::adoptable(const std::vec
     BinaryArray emails{BinaryArray::Element::text};
     BinaryArray campaigns{BinaryArray::Element::uuid};
     BinaryArray lists{BinaryArray::Element::uuid};
-    BinaryArray created{BinaryArray::Element::text};
+    BinaryArray created{BinaryArray::Element::timestamptz};
     for (const auto& lead : leads) {
         ids.add(lead.instantly_id.text);
         emails.add_or_null(lead.email);
@@ -144,18 +182,48 @@ void Leads::update(std::span<const sync::LeadRow> leads) {
     if (!leads.empty()) no_longer_unborn(rows.finish());
 }
 
-std::optional<InstantlyId> Leads::newest_time_ordered() {
+void Leads::note_reformatted(std::span<const store::Reformatted> leads) {
+    static const Statement statement{"note_reformatted", R"sql(
+        WITH due AS (
+            SELECT o.lead_id, u.raw_hash, u.requested_at
+            FROM unnest($2::uuid[], $3::int8[], $4::int8[], $5::timestamptz[])
+                 AS u(lead_id, content_hash, raw_hash, requested_at)
+            JOIN sync.base o ON o.workspace = $1 AND o.lead_id = u.lead_id AND o.content_hash = u.content_hash
+            WHERE coalesce(greatest(o.written_at, o.observed_at) < u.requested_at, true)
+              AND (o.raw_hash IS NULL
+                   OR coalesce(o.observed_at < u.requested_at - $6::int8 * interval '1 second', true))
+            ORDER BY o.lead_id FOR NO KEY UPDATE OF o SKIP LOCKED
+        )
+        UPDATE sync.base b SET raw_hash = due.raw_hash, observed_at = due.requested_at FROM due
+        WHERE b.workspace = $1 AND b.lead_id = due.lead_id
+    )sql"};
+    if (leads.empty()) return;
+    BinaryArray ids{BinaryArray::Element::uuid};
+    BinaryArray contents{BinaryArray::Element::int8};
+    BinaryArray bytes{BinaryArray::Element::int8};
+    BinaryArray requested{BinaryArray::Element::timestamptz};
+    for (const auto& lead : leads) {
+        ids.add(lead.id.text);
+        requested.add_instant(lead.requested_at);
+        contents.add_int8(static_cast<std::int64_t>(lead.content_hash));
+        bytes.add_int8(static_cast<std::int64_t>(lead.raw_hash));
+    }
+    execute(transaction_, statement, workspace_, ids.finish(), contents.finish(), bytes.finish(), requested.finish(),
+            std::chrono::seconds{raw_hash_kept}.count());
+}
+
+std::vector<InstantlyId> Leads::newest_time_ordered(int limit) {
     // Ids from the far future of the version-7 clock are random old ones: a year ahead leaves those few behind.
     static const Statement statement{"newest_time_ordered", R"sql(
         SELECT instantly_id FROM sync.base
         WHERE workspace = $1 AND substr(instantly_id::text, 15, 1) = '7'
           AND instantly_id < (lpad(to_hex((extract(epoch FROM now() + interval '1 year') * 1000)::int8), 12, '0')
                               || '70008000000000000000')::uuid
-        ORDER BY instantly_id DESC LIMIT 1
+        ORDER BY instantly_id DESC LIMIT $2
     )sql"};
-    const auto rows = execute(transaction_, statement, workspace_);
-    if (rows.empty()) return std::nullopt;
-    return InstantlyId{rows[0][0].c_str()};
+    std::vector<InstantlyId> ids;
+    for (const auto& row : execute(transaction_, statement, workspace_, limit)) ids.push_back({row[0].c_str()});
+    return ids;
 }
 
 std::optional<std::string> Leads::id_before(const std::string& id) {

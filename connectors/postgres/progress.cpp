@@ -4,6 +4,15 @@
 #include "connectors/postgres/database.hpp"
 
 namespace leadsync::postgres {
+namespace {
+
+/// The one value of an answer; nothing where it is null, or the workspace unknown.
+std::optional<std::chrono::milliseconds> age_of(const pqxx::result& rows) {
+    if (rows.empty() || rows[0][0].is_null()) return std::nullopt;
+    return std::chrono::milliseconds{rows[0][0].as<std::int64_t>()};
+}
+
+}  // namespace
 
 void Progress::begin_chains(const std::vector<store::Place>& places) {
     static const Statement statement{"begin_chains", R"sql(
@@ -60,14 +69,16 @@ std::optional<store::SweepState> Progress::look_at(Ranges which) {
 }
 
 void Progress::cut_into_ranges(std::int64_t leads_per_range, std::int64_t ranges_max) {
+    // The size is a subquery of its own: joined, it would be counted for each lead where the table is not analysed
+    // yet.
     static const Statement statement{"cut_into_ranges", R"sql(
-        WITH size AS (
+        WITH size AS MATERIALIZED (
             SELECT greatest($2::int8, count(*) / $3::int8 + 1) AS leads FROM sync.base WHERE workspace = $1
         ), known AS (
             SELECT instantly_id, row_number() OVER (ORDER BY instantly_id) AS n FROM sync.base
             WHERE workspace = $1 AND gone_at IS NULL AND deleted_at IS NULL
         ), cuts AS (
-            SELECT known.instantly_id AS id FROM known, size WHERE known.n % size.leads = 0
+            SELECT known.instantly_id AS id FROM known WHERE known.n % (SELECT size.leads FROM size) = 0
         )
         INSERT INTO sync.ranges (workspace, cursor, ends_at)
         SELECT $1, id::text, (lead(id) OVER (ORDER BY id NULLS FIRST))::text
@@ -133,9 +144,40 @@ std::optional<std::chrono::milliseconds> Progress::fresh_ago() {
     static const Statement statement{
         "fresh_ago",
         "SELECT (extract(epoch FROM now() - fresh_as_of) * 1000)::int8 FROM crm.workspaces WHERE name = $1"};
-    const auto rows = execute(transaction_, statement, workspace_);
-    if (rows.empty() || rows[0][0].is_null()) return std::nullopt;
-    return std::chrono::milliseconds{rows[0][0].as<std::int64_t>()};
+    return age_of(execute(transaction_, statement, workspace_));
+}
+
+std::chrono::milliseconds Progress::sweep_took() {
+    static const Statement statement{"sweep_took", R"sql(
+        SELECT (extract(epoch FROM sweep_completed_at - fresh_as_of) * 1000)::int8 FROM crm.workspaces WHERE name = $1
+    )sql"};
+    return age_of(execute(transaction_, statement, workspace_)).value_or(std::chrono::milliseconds{0});
+}
+
+std::optional<std::chrono::milliseconds> Progress::new_leads_ago() {
+    static const Statement statement{"new_leads_ago", R"sql(
+        SELECT (extract(epoch FROM now() - new_leads_checked_at) * 1000)::int8 FROM crm.workspaces WHERE name = $1
+    )sql"};
+    return age_of(execute(transaction_, statement, workspace_));
+}
+
+void Progress::report_active(std::int64_t leads, std::optional<std::chrono::milliseconds> ago) {
+    static const Statement statement{"report_active", R"sql(
+        UPDATE crm.workspaces
+        SET active_leads = $2, active_as_of = now() - $3::int8 * interval '1 millisecond', updated_at = now()
+        WHERE name = $1
+    )sql"};
+    if (ago)
+        execute(transaction_, statement, workspace_, leads, ago->count());
+    else
+        execute(transaction_, statement, workspace_, leads, nullptr);
+}
+
+std::optional<std::chrono::milliseconds> Progress::active_ago() {
+    static const Statement statement{"active_ago", R"sql(
+        SELECT (extract(epoch FROM now() - active_as_of) * 1000)::int8 FROM crm.workspaces WHERE name = $1
+    )sql"};
+    return age_of(execute(transaction_, statement, workspace_));
 }
 
 void Progress::checked_new_leads() {

@@ -23,7 +23,11 @@ public:
     void finish_sweep() override;
     bool is_backfilled() override;
     std::optional<std::chrono::milliseconds> fresh_ago() override;
+    std::chrono::milliseconds sweep_took() override;
     void checked_new_leads() override;
+    std::optional<std::chrono::milliseconds> new_leads_ago() override;
+    void report_active(std::int64_t leads, std::optional<std::chrono::milliseconds> ago) override;
+    std::optional<std::chrono::milliseconds> active_ago() override;
     void set_state(const std::string& state, const std::optional<std::string>& reason) override;
     bool pin(const std::string& instantly_id, const std::string& instantly_name) override;
     void set_lead_count(std::int64_t leads) override;

@@ -21,7 +21,9 @@ std::vector<WorkspaceStatus> Workspaces::status(pqxx::work& transaction, const s
                queue.dead,
                (SELECT count(*) FROM crm.conflicts c WHERE c.workspace = w.name AND c.resolved_at IS NULL),
                (SELECT count(*) FROM crm.held h WHERE h.workspace = w.name AND h.decision IS NULL),
-               w.requests_last_minute, c.pages, c.leads, extract(epoch FROM now() - w.updated_at)
+               w.requests_last_minute, c.pages, c.leads, extract(epoch FROM now() - w.updated_at),
+               coalesce(w.active_leads, 0), extract(epoch FROM now() - w.new_leads_checked_at),
+               extract(epoch FROM now() - w.active_as_of)
         FROM crm.workspaces w
         LEFT JOIN LATERAL (
             SELECT sum(r.pages)::int8 AS pages, sum(r.leads)::int8 AS leads FROM sync.ranges r
@@ -51,7 +53,10 @@ std::vector<WorkspaceStatus> Workspaces::status(pqxx::work& transaction, const s
                            .state = row[1].c_str(),
                            .reason = row[2].c_str(),
                            .leads = row[3].as<std::int64_t>(),
-                           .fresh_seconds_ago = seconds(row[4]),
+                           .active_leads = row[15].as<std::int64_t>(),
+                           .new_seconds_ago = seconds(row[16]),
+                           .active_seconds_ago = seconds(row[17]),
+                           .rest_seconds_ago = seconds(row[4]),
                            .pending = row[5].as<std::int64_t>(),
                            .oldest_pending_seconds = seconds(row[6]),
                            .errors = row[7].as<std::int64_t>(),

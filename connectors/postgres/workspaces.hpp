@@ -16,8 +16,12 @@ struct WorkspaceStatus {
     std::string state;
     std::string reason;
     std::int64_t leads = 0;
-    std::optional<double> fresh_seconds_ago;  ///< no lead is older than this
-    std::int64_t pending = 0;                 ///< neither given up on nor held
+    std::int64_t active_leads = 0;  ///< read again within freshness.active
+    /// As old as what is known of the oldest of each class can be.
+    std::optional<double> new_seconds_ago;
+    std::optional<double> active_seconds_ago;
+    std::optional<double> rest_seconds_ago;
+    std::int64_t pending = 0;  ///< neither given up on nor held
     std::optional<double> oldest_pending_seconds;
     std::int64_t errors = 0;        ///< rows in `sync_status` error
     std::int64_t dead_letters = 0;  ///< given up on until the next edit

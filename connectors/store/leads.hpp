@@ -1,7 +1,9 @@
 #pragma once
 
 #include <chrono>
+#include <cstddef>
 #include <map>
+#include <optional>
 #include <set>
 #include <span>
 #include <string>
@@ -15,12 +17,27 @@ namespace leadsync::store {
 
 /// What is held of a lead, told by its id on Instantly without locking anything.
 struct Held {
-    std::uint64_t content_hash = 0;
+    std::uint64_t content_hash = 0;  ///< 0: whatever the lead shows is merged
+    std::uint64_t raw_hash = 0;      ///< 0: not known
     sync::LeadId id;
     bool expecting = false;      ///< a write of ours is out
     bool tombstone = false;      ///< the row was deleted here: the lead is not brought back by a page that shows it
     bool gone = false;           ///< was taken for deleted on Instantly
     bool deletion_sent = false;  ///< a DELETE of ours was accepted
+};
+
+/// A part of the workspace in order of ids on Instantly: what lies behind `after` (nothing: from the first) and up to
+/// `last` (nothing: to the last).
+struct Stretch {
+    std::optional<std::string> after;
+    std::optional<std::string> last;
+};
+
+/// What is held of a stretch.
+struct HeldStretch {
+    std::unordered_map<std::string, Held> leads;
+    bool is_complete = true;  ///< false: there are more leads in it
+    bool is_settled = true;   ///< false: of some lead of the workspace there is evidence that it is gone
 };
 
 /// By what a local row without a lead is told to be a remote lead (DESIGN §4, Identity).
@@ -77,6 +94,23 @@ struct HistoryEntry {
     std::string request;                   ///< the call that carried it, or told of it
 };
 
+/// A lead that is read again more often until then, by the daemon's clock.
+struct ActiveLead {
+    sync::InstantlyId id;
+    sync::Instant until;
+};
+
+/// What did not show a lead: a sweep, whose notes count when it is complete, or a look at chosen leads.
+enum class Absence { sweep, look };
+
+/// A lead that shows what it did before in other bytes.
+struct Reformatted {
+    sync::LeadId id;
+    std::uint64_t content_hash = 0;
+    std::uint64_t raw_hash = 0;
+    sync::Instant requested_at;  ///< as of Observation
+};
+
 /// Whether rows are locked until the transaction ends. Locked by somebody else: left out, not waited for.
 enum class Lock { none, rows };
 
@@ -88,6 +122,8 @@ public:
     virtual ~Leads() = default;
 
     virtual std::unordered_map<std::string, Held> look_up(const std::vector<sync::InstantlyId>& ids) = 0;
+    /// The same of all leads of a stretch, at most the first `limit`.
+    virtual HeldStretch look_up(const Stretch& stretch, std::size_t limit) = 0;
 
     /// Leads that have a row and a base, in order of our id; tombstones are left out. `now` is the daemon's clock, in
     /// which `edited_at` is told.
@@ -114,6 +150,13 @@ public:
     /// The base included, which is made where there is none. A lead that was gone is back.
     virtual void update(std::span<const sync::LeadRow> leads) = 0;
 
+    /// How long a base keeps the bytes that it knows its lead by: a server that writes the same in two ways in turn
+    /// is not followed with each answer.
+    static constexpr std::chrono::hours raw_hash_kept{24};
+    /// Notes the bytes, and the answer as the one that the base rests on, where none are known, or where those known
+    /// have been kept that long.
+    virtual void note_reformatted(std::span<const Reformatted> leads) = 0;
+
     virtual void add_conflicts(const std::vector<std::pair<sync::LeadId, sync::Conflict>>& conflicts) = 0;
     virtual void update_conflicts(const std::vector<sync::ConflictUpdate>& updates) = 0;
     virtual void add_history(const std::vector<HistoryEntry>& entries) = 0;
@@ -139,12 +182,24 @@ public:
     /// Their outcome is known.
     virtual void forget_creates(const std::vector<sync::LeadId>& ids) = 0;
 
-    /// The newest id that says when it was made; nothing when there is none. New leads come after it.
-    virtual std::optional<sync::InstantlyId> newest_time_ordered() = 0;
+    /// The newest ids that say when they were made, newest first. New leads come after them.
+    virtual std::vector<sync::InstantlyId> newest_time_ordered(int limit) = 0;
     /// The last known id before `id`: a cursor in place of one that the server refuses. Nothing: `id` was the first.
     virtual std::optional<std::string> id_before(const std::string& id) = 0;
     /// Leads that are neither deleted here nor gone on Instantly.
     virtual std::int64_t count() = 0;
+
+    // --- leads in which something happened lately: read again more often (DESIGN §5, Known leads) ---
+
+    /// They are active until then, or for longer where that is said already.
+    virtual void note_active(const std::vector<ActiveLead>& leads) = 0;
+    /// The first active leads behind `after` (nothing: of all) in order of id, at most `limit`. Times are the
+    /// daemon's.
+    virtual std::vector<sync::InstantlyId> active(const std::optional<std::string>& after, int limit,
+                                                  sync::Instant now) = 0;
+    virtual std::int64_t count_active(sync::Instant now) = 0;
+    /// Forgets those that are active no more, deleted here or gone on Instantly.
+    virtual void forget_inactive(sync::Instant now) = 0;
 
     // --- deletions on Instantly: evidence first (DESIGN §5) ---
 
@@ -152,8 +207,11 @@ public:
     /// `present`, unless written since `requested_at`: the sweep did not find them.
     virtual void note_absent(const std::optional<std::string>& after, const std::optional<std::string>& last,
                              const std::vector<sync::InstantlyId>& present, sync::Instant requested_at) = 0;
-    /// Noted leads that were not looked into yet, at most `limit`.
-    virtual std::vector<std::pair<sync::LeadId, sync::InstantlyId>> absent(int limit) = 0;
+    /// The same for those of `asked` that an answer to a look at chosen leads did not show.
+    virtual void note_absent(const std::vector<sync::InstantlyId>& asked,
+                             const std::vector<sync::InstantlyId>& present, sync::Instant requested_at) = 0;
+    /// Leads noted that way and not looked into yet, at most `limit`.
+    virtual std::vector<std::pair<sync::LeadId, sync::InstantlyId>> absent(Absence by, int limit) = 0;
     /// They were looked into: `confirmed` ones wait for what the guard says, the others are forgotten.
     virtual void looked_into(const std::vector<sync::LeadId>& ids,
                              const std::unordered_set<std::string>& confirmed) = 0;

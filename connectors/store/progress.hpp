@@ -89,7 +89,15 @@ public:
     virtual bool is_backfilled() = 0;
     /// Since the last complete sweep began; nothing before the first.
     virtual std::optional<std::chrono::milliseconds> fresh_ago() = 0;
+    /// How long the last complete sweep took; 0 before the first.
+    virtual std::chrono::milliseconds sweep_took() = 0;
     virtual void checked_new_leads() = 0;
+    /// Since new leads were looked for; nothing: never.
+    virtual std::optional<std::chrono::milliseconds> new_leads_ago() = 0;
+    /// How many leads are active, and since when none of them was read; nothing: there are none, or not known.
+    virtual void report_active(std::int64_t leads, std::optional<std::chrono::milliseconds> ago) = 0;
+    /// What was reported: how old the oldest of them can be by now.
+    virtual std::optional<std::chrono::milliseconds> active_ago() = 0;
 
     virtual void set_state(const std::string& state, const std::optional<std::string>& reason) = 0;
     /// Pins the workspace that the key belongs to. False when another one was pinned before: a swapped key.

@@ -1,9 +1,11 @@
 // Everything that ./run bench queue measures, one after the other on one PostgreSQL of its own, and the table of it.
-import { spawn, spawnSync } from "node:child_process";
-import { existsSync } from "node:fs";
-import { createInterface } from "node:readline";
+import { spawnSync } from "node:child_process";
 import { fileURLToPath } from "node:url";
 import { parseArgs } from "node:util";
+
+import { megabytes, rounded, thousands } from "./harness/format.mjs";
+import { installPackages } from "./harness/npm.mjs";
+import { startServer } from "./harness/server.mjs";
 
 const here = fileURLToPath(new URL(".", import.meta.url));
 const program = `${here}../../build/release/tests/bench/leadsync-bench-queue`;
@@ -31,13 +33,9 @@ function run(command, words, cwd) {
   return stdout;
 }
 
-if (!existsSync(`${here}node/node_modules/pg-boss`)) run("npm", ["ci", "--ignore-scripts"], `${here}node`);
-
-const server = spawn(program, ["serve"], { stdio: ["pipe", "pipe", "inherit"] });
-const ended = new Promise((resolve) => server.once("exit", resolve));
-const first = await createInterface({ input: server.stdout })[Symbol.asyncIterator]().next();
-if (first.done) throw new Error("no PostgreSQL to measure on");
-const url = first.value;
+installPackages(`${here}node`, "pg-boss");
+const server = await startServer(program);
+const { url } = server;
 
 const results = (text) => text.split("\n").filter(Boolean).map((line) => JSON.parse(line));
 const measure = (what, threads) => {
@@ -50,9 +48,6 @@ const measureNode = (script, jobs, ...mode) => {
 };
 
 const fastest = (rates) => rates.reduce((best, rate) => (rate.per_second > best.per_second ? rate : best));
-const thousands = (value) => Math.round(value).toLocaleString("en-US");
-const rounded = (value) => (value < 10 ? value.toFixed(1) : thousands(value));
-const megabytes = (bytes) => `${(bytes / 1e6).toFixed(1)} MB`;
 const of = (part, whole) => `${thousands(part)} of ${thousands(whole)}`;
 const pad = (text) => text.padEnd(66);
 
@@ -138,6 +133,5 @@ try {
 
   console.log(`\nAgain: ./run bench queue ${sizes.join(" ")}`);
 } finally {
-  server.stdin.end();
-  await ended;
+  await server.stop();
 }

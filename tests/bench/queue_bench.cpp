@@ -21,8 +21,9 @@ namespace {
 
 /// A private cluster with leadsync's durable settings: prints its URL, and runs it until standard input ends.
 void serve() {
-    // Ctrl-C reaches every process of the terminal: the script closes our input, and nothing is left behind.
-    std::signal(SIGINT, SIG_IGN);
+    // Ctrl-C reaches every process of the terminal, `timeout` every process of its group: the script closes our
+    // input, and nothing is left behind.
+    for (const int signal : {SIGINT, SIGTERM, SIGHUP}) std::signal(signal, SIG_IGN);
     const test_support::TemporaryDirectory folder;
     // mkdtemp's 0700 would keep the server's account out when we are root.
     std::filesystem::permissions(folder.path(), std::filesystem::perms{0755});

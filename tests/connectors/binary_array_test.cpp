@@ -8,10 +8,11 @@
 namespace leadsync::postgres {
 namespace {
 
-std::string echoed(const BinaryArray& array, const std::string& type) {
+std::string echoed(BinaryArray& array, const std::string& type) {
     const test_support::TestDatabase database{test_support::TestDatabase::Contents::nothing};
     pqxx::connection connection{database.url()};
     pqxx::work transaction{connection};
+    transaction.exec("SET LOCAL timezone = 'UTC'");
     return transaction.exec_params("SELECT $1::" + type + "::text", array.finish())[0][0].c_str();
 }
 
@@ -46,7 +47,16 @@ TEST(BinaryArray, TravelsAsThePostgresArrayItStandsFor) {
     jsons.add(R"({"a":1})");
     EXPECT_EQ(echoed(jsons, "jsonb[]"), R"({"{\"a\": 1}"})");
 
-    EXPECT_EQ(echoed(BinaryArray{text}, "text[]"), "{}");
+    BinaryArray instants{timestamptz};
+    instants.add("2026-01-02T03:04:05.678Z");
+    instants.add("1999-12-31T23:59:59.999Z");
+    instants.add("0001-01-01T00:00:00.000Z");
+    instants.add_instant(sync::Instant{std::chrono::microseconds{1'000'001}});
+    EXPECT_EQ(echoed(instants, "timestamptz[]"), R"({"2026-01-02 03:04:05.678+00","1999-12-31 23:59:59.999+00",)"
+                                                 R"("0001-01-01 00:00:00+00","1970-01-01 00:00:01.000001+00"})");
+
+    BinaryArray none{text};
+    EXPECT_EQ(echoed(none, "text[]"), "{}");
 }
 
 TEST(BinaryArray, RefusesWhatIsNoUuid) {

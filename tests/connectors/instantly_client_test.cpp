@@ -252,7 +252,47 @@ TEST_F(InstantlyClientTest, WhatWasNotAskedForIsAnErrorAndNeverData) {
         EXPECT_EQ(failure.failure().kind, FailureKind::transient);
         EXPECT_TRUE(std::string_view{failure.what()}.starts_with("POST /api/v2/leads/list: 200, but "))
             << failure.what();
+        answer(200, answered);
+        EXPECT_STREQ(failure_of([&] { return client.scan_leads(asked); }).what(), failure.what());
     }
+}
+
+TEST_F(InstantlyClientTest, AScannedPageTellsItsLeadsAndReadsThemWhenAsked) {
+    answer(200, page({lead(1), lead(2)}, lead_id(2).text));
+    auto scanned = run(client.scan_leads({}));
+    EXPECT_EQ(scanned.next, lead_id(2).text);
+    ASSERT_EQ(scanned.leads.size(), 2U);
+    EXPECT_EQ(scanned.leads[0].id, lead_id(1));
+    EXPECT_NE(scanned.leads[0].raw_hash, scanned.leads[1].raw_hash);
+    EXPECT_EQ(scanned.take(1).content[sync::Field::email], "lead2@example.com");
+    EXPECT_EQ(scanned.whole().leads.size(), 2U);
+    scanned.leave_out([](const auto& id) { return id.text > lead_id(1).text; });
+    EXPECT_EQ(scanned.leads.size(), 1U);
+}
+
+TEST_F(InstantlyClientTest, ALeadThatIsNotPlainTurnsUpWhenItIsRead) {
+    const auto first = lead(1).dump();
+    const auto twice = R"({"id":")" + lead_id(2).text + R"(","status":1,"status":2})";
+    const auto broken = R"({"id":")" + lead_id(2).text + R"(","status":tru})";
+    answers.push_back({200, R"({"items":[)" + first + "," + twice + "]}", ""});
+    auto scanned = run(client.scan_leads({}));
+    EXPECT_EQ(scanned.take(0).id, lead_id(1));
+    EXPECT_THROW(scanned.take(1), NotPlain);
+    EXPECT_EQ(scanned.whole().leads.at(1).content[sync::Field::status], "2");
+    answers.push_back({200, R"({"items":[)" + first + "," + broken + "]}", ""});
+    auto refused = run(client.scan_leads({}));
+    EXPECT_THROW(refused.take(1), NotPlain);
+    EXPECT_THROW(refused.whole(), ApiError);
+}
+
+TEST_F(InstantlyClientTest, APageThatCannotBeScannedIsRead) {
+    answer(200, page({lead(1), json{{"id", 7}}, lead(2)}));
+    auto scanned = run(client.scan_leads({}));
+    ASSERT_EQ(scanned.leads.size(), 2U);
+    EXPECT_EQ(scanned.unusable.size(), 1U);
+    EXPECT_EQ(scanned.take(1).id, lead_id(2));
+    scanned.leave_out([](const auto& id) { return id.text > lead_id(1).text; });
+    EXPECT_EQ(scanned.leads.size(), 1U);
 }
 
 TEST_F(InstantlyClientTest, A2xxThatIsNoJsonIsTransientAndInDoubt) {

@@ -39,7 +39,8 @@ constexpr const char* shift_everything = R"sql(
     UPDATE sync.merges SET requested_at = requested_at - $d, sent_at = sent_at - $d;
     UPDATE sync.sweeps SET started_at = started_at - $d;
     UPDATE crm.workspaces SET backfilled_at = backfilled_at - $d, sweep_completed_at = sweep_completed_at - $d,
-                              fresh_as_of = fresh_as_of - $d, new_leads_checked_at = new_leads_checked_at - $d;
+                              fresh_as_of = fresh_as_of - $d, new_leads_checked_at = new_leads_checked_at - $d,
+                              active_as_of = active_as_of - $d;
     UPDATE crm.history SET at = at - $d;
 )sql";
 

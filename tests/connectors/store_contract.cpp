@@ -23,8 +23,9 @@ sync::Content content(const std::map<std::string, std::string>& fields, sync::Cu
 sync::LeadRow agreed_lead(int number, sync::Content values) {
     sync::LeadRow lead{.id = lead_id(number), .instantly_id = instantly_id(number), .local = std::move(values)};
     lead.local[Field::email] = email_of(number);
-    lead.base.content = sync::both_ways_of(lead.local);
+    lead.base.emplace().content = sync::both_ways_of(lead.local);
     lead.content_hash = static_cast<std::uint64_t>(number);
+    lead.raw_hash = lead.content_hash + 1'000;
     return lead;
 }
 

@@ -18,10 +18,10 @@ protected:
         store_->run(
             [&](Transaction& transaction) { transaction.leads.note_absent(after, last, present, requested_at); });
     }
-    std::vector<LeadId> absent(int limit = 100) {
+    std::vector<LeadId> absent(int limit = 100, store::Absence by = store::Absence::sweep) {
         std::vector<LeadId> ids;
         for (const auto& [id, instantly_id] :
-             store_->run([&](Transaction& transaction) { return transaction.leads.absent(limit); }))
+             store_->run([&](Transaction& transaction) { return transaction.leads.absent(by, limit); }))
             ids.push_back(id);
         return ids;
     }
@@ -49,6 +49,29 @@ TEST_P(DeletionsContract, NotesWhatAPageOfASweepDidNotShow) {
     EXPECT_EQ(absent(), (std::vector{lead_id(1), lead_id(2), lead_id(4)}));
     note_absent(instantly_id(4).text, std::nullopt);
     EXPECT_EQ(absent().size(), 4);
+}
+
+TEST_P(DeletionsContract, KeepsWhatALookDidNotShowApartFromWhatASweepDidNot) {
+    synced({1, 2, 3, 4, 5});
+    store_->erase(lead_id(5));
+    const auto look = [&](const std::vector<sync::InstantlyId>& asked, const std::vector<sync::InstantlyId>& shown,
+                          sync::Instant at) {
+        store_->run([&](Transaction& transaction) { transaction.leads.note_absent(asked, shown, at); });
+    };
+    store_->run([](Transaction& transaction) { transaction.leads.wrote({lead_id(4)}, requested_at); });
+    const std::vector asked{instantly_id(1), instantly_id(2), instantly_id(4), instantly_id(5), instantly_id(9)};
+    look(asked, {instantly_id(1)}, requested_at);
+    EXPECT_EQ(absent(100, store::Absence::look), std::vector{lead_id(2)})
+        << "not 1, which it showed, nor 4, written since, nor 5, deleted here, nor 3 and 9, not asked for or not "
+           "known";
+    EXPECT_TRUE(absent().empty());
+    note_absent(instantly_id(1).text, instantly_id(3).text);
+    EXPECT_EQ(absent(), std::vector{lead_id(3)}) << "2 is noted already";
+    EXPECT_EQ(absent(100, store::Absence::look), std::vector{lead_id(2)});
+    looked_into({lead_id(2)}, {lead_id(2).text});
+    EXPECT_EQ(confirmed(), std::vector{lead_id(2)});
+    look({instantly_id(2)}, {instantly_id(2)}, requested_at);
+    EXPECT_TRUE(confirmed().empty()) << "it is there after all";
 }
 
 TEST_P(DeletionsContract, DoesNotNoteWhatIsDeletedGoneOrWrittenSince) {

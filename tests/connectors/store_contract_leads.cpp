@@ -59,11 +59,42 @@ TEST_P(LeadsContract, TellsWhatIsHeldOfALead) {
     const auto& first = held.at(instantly_id(1).text);
     EXPECT_EQ(first.id, lead_id(1));
     EXPECT_EQ(first.content_hash, 1);
+    EXPECT_EQ(first.raw_hash, 1'001);
     EXPECT_TRUE(first.expecting && !first.tombstone && !first.gone);
     const auto& second = held.at(instantly_id(2).text);
     EXPECT_TRUE(!second.expecting && second.tombstone && !second.gone);
     const auto& third = held.at(instantly_id(3).text);
     EXPECT_TRUE(!third.expecting && !third.tombstone && third.gone);
+}
+
+TEST_P(LeadsContract, TellsWhatIsHeldOfAStretch) {
+    synced({1, 2, 3, 4});
+    mark_gone(3, sync::RemoteDeletes::mark);
+    expect(2, {{"phone", "1"}});
+    const auto look = [&](const store::Stretch& stretch, std::size_t limit = 10) {
+        return store_->run([&](Transaction& transaction) { return transaction.leads.look_up(stretch, limit); });
+    };
+    const auto some = look({instantly_id(1).text, instantly_id(3).text});
+    ASSERT_EQ(some.leads.size(), 2U);
+    EXPECT_TRUE(some.is_complete && some.is_settled);
+    const auto& second = some.leads.at(instantly_id(2).text);
+    EXPECT_EQ(second.id, lead_id(2));
+    EXPECT_TRUE(second.content_hash == 2 && second.raw_hash == 1'002 && second.expecting && !second.gone);
+    EXPECT_TRUE(some.leads.at(instantly_id(3).text).gone);
+
+    EXPECT_EQ(look({}).leads.size(), 4U);
+    EXPECT_EQ(look({std::nullopt, instantly_id(2).text}).leads.size(), 2U);
+    EXPECT_EQ(look({instantly_id(3).text, std::nullopt}).leads.size(), 1U);
+    EXPECT_TRUE(look({instantly_id(8).text, std::nullopt}).leads.empty());
+    EXPECT_FALSE(look({}, 4).is_complete) << "there may be more";
+    EXPECT_EQ(look({}, 2).leads.size(), 2U);
+
+    store_->run([&](Transaction& transaction) {
+        transaction.leads.note_absent(std::nullopt, instantly_id(1).text, {}, store_->now());
+    });
+    EXPECT_TRUE(look({}).is_settled);
+    store_->run([&](Transaction& transaction) { transaction.leads.looked_into({lead_id(1)}, {lead_id(1).text}); });
+    EXPECT_FALSE(look({instantly_id(3).text, std::nullopt}).is_settled);
 }
 
 TEST_P(LeadsContract, LoadsWhatWasWritten) {
@@ -75,19 +106,20 @@ TEST_P(LeadsContract, LoadsWhatWasWritten) {
                                 {"status", "1"},
                                 {"timestamp_updated", "2026-01-02T03:04:05.678Z"}},
                                {{"number", 42}, {"text", "42"}, {"fraction", 0.5}, {"no", nullptr}, {"yes", true}}));
-    lead.base.content[Field::first_name] = "Augusta";
-    lead.base.expected = {{"phone", std::nullopt}, {"custom_variables.text", "43"}};
-    lead.base.flips = {{"phone", {sync::Side::remote, 3, an_instant}}};
+    lead.base->content[Field::first_name] = "Augusta";
+    lead.base->expected = {{"phone", std::nullopt}, {"custom_variables.text", "43"}};
+    lead.base->flips = {{"phone", {sync::Side::remote, 3, an_instant}}};
     lead.status = SyncStatus::error;
     lead.error = "why";
     lead.content_hash = ~std::uint64_t{0};
+    lead.raw_hash = ~std::uint64_t{1};
     store_->run([&](Transaction& transaction) { transaction.leads.insert(std::vector{lead}); });
 
     const auto known = load(1);
     ASSERT_TRUE(known);
     EXPECT_EQ(known->id, lead_id(1));
     EXPECT_EQ(known->instantly_id, instantly_id(1));
-    EXPECT_EQ(known->base, lead.base);
+    EXPECT_EQ(known->base, *lead.base);
     EXPECT_EQ(known->remote_updated_at, "2026-01-02T03:04:05.678Z");
     EXPECT_EQ(known->written_at, std::nullopt);
     EXPECT_EQ(known->edited_at, std::nullopt);
@@ -99,6 +131,48 @@ TEST_P(LeadsContract, LoadsWhatWasWritten) {
     local[Field::timestamp_updated].reset();
     EXPECT_EQ(known->local, local) << "email, both-ways fields and custom variables, and nothing of Instantly's";
     EXPECT_EQ(look_up(1)->content_hash, lead.content_hash);
+    EXPECT_EQ(look_up(1)->raw_hash, lead.raw_hash);
+}
+
+TEST_P(LeadsContract, NotesOtherBytesOfTheSameLeadWhenTheKnownOnesAreOldOrNone) {
+    using namespace std::chrono_literals;
+    const auto kept = store::Leads::raw_hash_kept;
+    const auto note = [&](int number, std::uint64_t content_hash, std::uint64_t raw_hash, sync::Instant at) {
+        const store::Reformatted lead{lead_id(number), content_hash, raw_hash, at};
+        store_->run([&](Transaction& transaction) { transaction.leads.note_reformatted({&lead, 1}); });
+        return look_up(number)->raw_hash;
+    };
+    auto lead = agreed_lead(1);
+    lead.observed_at = an_instant;
+    auto bytes_unknown = agreed_lead(2);
+    bytes_unknown.observed_at = an_instant;
+    bytes_unknown.raw_hash = 0;
+    store_->run([&](Transaction& transaction) { transaction.leads.insert(std::vector{lead, bytes_unknown}); });
+
+    EXPECT_EQ(note(1, 1, 7, an_instant + kept), 1'001) << "not yet";
+    EXPECT_EQ(note(1, 2, 7, an_instant + kept + 1s), 1'001) << "of another content";
+    EXPECT_EQ(note(1, 1, 7, an_instant + kept + 1s), 7);
+    EXPECT_EQ(load(1)->observed_at, an_instant + kept + 1s);
+    EXPECT_EQ(note(1, 1, 8, an_instant + kept + 2s), 7);
+    EXPECT_EQ(look_up(2)->raw_hash, 0);
+    EXPECT_EQ(note(2, 2, 7, an_instant), 0) << "no newer than what the base rests on";
+    EXPECT_EQ(note(2, 2, 7, an_instant + 1s), 7);
+    store_->run([&](Transaction& transaction) { transaction.leads.wrote({lead_id(1)}, an_instant + 3 * kept); });
+    EXPECT_EQ(note(1, 1, 9, an_instant + 3 * kept), 7) << "stale";
+    lead.raw_hash = 0;
+    update(lead);
+    EXPECT_EQ(look_up(1)->raw_hash, 0);
+}
+
+TEST_P(LeadsContract, ARowWithoutABaseOfItsOwnIsWhatBothSidesHold) {
+    auto lead = agreed_lead(1, content({{"phone", "1"}, {"status", "1"}}, {{"tier", "gold"}}));
+    const auto expected = lead.base;
+    lead.base.reset();
+    store_->run([&](Transaction& transaction) { transaction.leads.insert(std::vector{lead}); });
+    EXPECT_EQ(load(1)->base, *expected);
+    lead.local[Field::phone] = "2";
+    update(lead);
+    EXPECT_EQ(load(1)->base.content[Field::phone], "2");
 }
 
 TEST_P(LeadsContract, StoresEveryFieldOfInstantlyInItsType) {
@@ -185,17 +259,55 @@ TEST_P(LeadsContract, FindsLeadsByEmailWhateverItsCase) {
 
 TEST_P(LeadsContract, KnowsTheNewestIdThatTellsWhenItWasMade) {
     const auto newest = [&] {
-        return store_->run([](Transaction& transaction) { return transaction.leads.newest_time_ordered(); });
+        return store_->run([](Transaction& transaction) { return transaction.leads.newest_time_ordered(2); });
     };
-    EXPECT_EQ(newest(), std::nullopt);
+    EXPECT_TRUE(newest().empty());
     auto random = agreed_lead(1);
     random.instantly_id = {"ffffffff-0000-4000-8000-000000000001"};
     auto far_ahead = agreed_lead(2);
     far_ahead.instantly_id = {"f1959272-5d2b-7a87-a5d7-000000000002"};
     store_->run([&](Transaction& transaction) { transaction.leads.insert(std::vector{random, far_ahead}); });
-    EXPECT_EQ(newest(), std::nullopt);
+    EXPECT_TRUE(newest().empty());
     synced({3, 5, 4});
-    EXPECT_EQ(newest(), instantly_id(5));
+    EXPECT_EQ(newest(), (std::vector{instantly_id(5), instantly_id(4)}));
+}
+
+TEST_P(LeadsContract, KnowsWhichLeadsAreActiveAndForHowLong) {
+    const sync::Instant now = std::chrono::floor<std::chrono::microseconds>(std::chrono::system_clock::now());
+    synced({1, 2, 3, 4, 5, 6});
+    const auto note = [&](int number, std::chrono::minutes from_now) {
+        store_->run([&](Transaction& transaction) {
+            transaction.leads.note_active({{instantly_id(number), now + from_now}});
+        });
+    };
+    const auto active = [&](int after, int limit, std::chrono::minutes later) {
+        return store_->run([&](Transaction& transaction) {
+            const auto from = after == 0 ? std::nullopt : std::optional{instantly_id(after).text};
+            return transaction.leads.active(from, limit, now + later);
+        });
+    };
+    const auto count = [&](std::chrono::minutes later) {
+        return store_->run([&](Transaction& transaction) { return transaction.leads.count_active(now + later); });
+    };
+    EXPECT_EQ(count(0min), 0);
+    note(5, 600min);
+    note(3, 60min);
+    note(1, 600min);
+    note(2, 600min);
+    EXPECT_EQ(active(0, 9, 0min), (std::vector{instantly_id(1), instantly_id(2), instantly_id(3), instantly_id(5)}));
+    EXPECT_EQ(active(1, 2, 0min), (std::vector{instantly_id(2), instantly_id(3)})) << "a round goes on behind a lead";
+    EXPECT_EQ(active(1, 2, 61min), (std::vector{instantly_id(2), instantly_id(5)})) << "3 is active no more";
+    EXPECT_EQ(count(61min), 3);
+    note(3, 600min);
+    note(1, 30min);
+    EXPECT_EQ(count(61min), 4) << "longer for 3, and no shorter for 1";
+
+    store_->erase(lead_id(1));
+    mark_gone(2, sync::RemoteDeletes::mark);
+    store_->run([&](Transaction& transaction) { transaction.leads.forget_inactive(now); });
+    EXPECT_EQ(active(0, 9, 0min), (std::vector{instantly_id(3), instantly_id(5)}));
+    store_->run([&](Transaction& transaction) { transaction.leads.forget_inactive(now + 601min); });
+    EXPECT_EQ(count(0min), 0);
 }
 
 TEST_P(LeadsContract, KnowsTheIdBeforeAnother) {
@@ -398,14 +510,14 @@ TEST_P(LeadsContract, KeepsWhatAnUpdateOfTheBaseDoesNotTell) {
     expect(1, {{"phone", "1"}, {"website", "2"}});
     store_->run([](Transaction& transaction) { transaction.leads.wrote({lead_id(1)}, an_instant); });
     auto lead = agreed_lead(1);
-    lead.base.expected = {{"website", "2"}};
+    lead.base->expected = {{"website", "2"}};
     lead.status = SyncStatus::verifying;
     update(lead);
-    EXPECT_EQ(load(1)->base.expected, lead.base.expected);
+    EXPECT_EQ(load(1)->base.expected, lead.base->expected);
     EXPECT_EQ(load(1)->written_at, an_instant);
     store_->advance(2min);
     EXPECT_TRUE(load(1)->base.expectations_expired);
-    lead.base.expected.clear();
+    lead.base->expected.clear();
     update(lead);
     EXPECT_FALSE(load(1)->base.expectations_expired);
     EXPECT_FALSE(look_up(1)->expecting);
@@ -456,7 +568,7 @@ TEST_P(LeadsContract, LetsAnAdoptionByAPageThatWasFasterStand) {
     adopted.id = id;
     update(adopted);
     created(id, 1);
-    EXPECT_EQ(load(1)->base.content, adopted.base.content);
+    EXPECT_EQ(load(1)->base.content, adopted.base->content);
     EXPECT_FALSE(look_up(1)->expecting);
     EXPECT_EQ(store_->row(id)->status, SyncStatus::synced);
 

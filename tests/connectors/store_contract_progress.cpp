@@ -175,6 +175,42 @@ TEST_P(ProgressContract, IsAsFreshAsTheBeginningOfTheLastCompleteSweep) {
     EXPECT_LT(*fresh_ago(), 1min);
 }
 
+TEST_P(ProgressContract, TellsHowLongTheLastSweepTook) {
+    const auto took = [&] {
+        return store_->run([](Transaction& transaction) { return transaction.progress.sweep_took(); });
+    };
+    EXPECT_EQ(took(), 0ms);
+    open_sweep();
+    store_->advance(1h);
+    finish_sweep();
+    store_->advance(1h);
+    EXPECT_GE(took(), 1h);
+    EXPECT_LT(took(), 1h + 1min);
+}
+
+TEST_P(ProgressContract, KeepsHowOldNewAndActiveLeadsAreByNow) {
+    const auto active_ago = [&] {
+        return store_->run([](Transaction& transaction) { return transaction.progress.active_ago(); });
+    };
+    const auto new_ago = [&] {
+        return store_->run([](Transaction& transaction) { return transaction.progress.new_leads_ago(); });
+    };
+    const auto report = [&](std::optional<std::chrono::milliseconds> ago) {
+        store_->run([&](Transaction& transaction) { transaction.progress.report_active(7, ago); });
+    };
+    EXPECT_EQ(active_ago(), std::nullopt);
+    EXPECT_EQ(new_ago(), std::nullopt);
+    report(30min);
+    store_->run([](Transaction& transaction) { transaction.progress.checked_new_leads(); });
+    store_->advance(1h);
+    EXPECT_GE(*active_ago(), 90min);
+    EXPECT_LT(*active_ago(), 91min);
+    EXPECT_GE(*new_ago(), 60min);
+    EXPECT_LT(*new_ago(), 61min);
+    report(std::nullopt);
+    EXPECT_EQ(active_ago(), std::nullopt) << "there are none";
+}
+
 TEST_P(ProgressContract, TakesNoSweepForNothing) {
     advance_range(1, 1, {.leads = 100, .changed = 0});
     finish_range(1, {.leads = 100, .changed = 0});

@@ -26,7 +26,10 @@ TEST_F(Command, BackfillTellsItsProgressAndStatusTellsWhatCameOfIt) {
     EXPECT_EQ(acme.at("state"), "following");
     EXPECT_EQ(acme.at("pending"), 0);
     for (const auto* left : {"dead_letters", "conflicts_open", "held"}) EXPECT_EQ(acme.at(left), 0) << left;
-    EXPECT_NE(run({"status"}).output.find("every lead read within the last"), std::string::npos);
+    EXPECT_EQ(acme.at("freshness").at("classes").at("rest").at("kept"), true);
+    const auto told = run({"status"}).output;
+    EXPECT_NE(told.find("  freshness  new "), std::string::npos) << told;
+    EXPECT_NE(told.find("all 950 at 1 h need 0.0; your share is "), std::string::npos) << told;
 }
 
 TEST_F(Command, ABackfillKilledAtAnyPageGoesOnFromItsCheckpoint) {

@@ -89,8 +89,8 @@ TEST_F(ConfigTest, NamesAndKeysAreEnough) {
     EXPECT_EQ(workspace.rate.per_second, 100);
     EXPECT_EQ(workspace.rate.per_minute, 6000);
     EXPECT_EQ(workspace.rate.share, 0.8);
-    EXPECT_EQ(workspace.freshness.new_leads, 15s);
-    EXPECT_EQ(workspace.freshness.rest, 1h);
+    EXPECT_EQ(workspace.freshness.bounds, (sync::FreshnessBounds{15s, 2min, 1h}));
+    EXPECT_EQ(workspace.freshness.active_for, 7 * 24h);
     EXPECT_EQ(workspace.conflicts.of(sync::Field::phone), sync::Rule::local);
     EXPECT_FALSE(workspace.conflicts.may_clear(sync::Field::phone));
     EXPECT_TRUE(workspace.conflicts.may_clear(sync::Field::campaign));
@@ -113,7 +113,7 @@ workspaces:
     api_key: "quoted"
     base_url: http://127.0.0.1:8080/
     rate: { per_second: 5, per_minute: 60, share: 1 }
-    freshness: { new: 500ms, rest: 1d }
+    freshness: { new: 500ms, active: 30s, active_for: 2d, rest: 1d }
     conflicts:
       { default: remote, phone: local, job_title: newest, campaign: manual, custom_variables: local,
         clearable: [website, custom_variables] }
@@ -131,8 +131,8 @@ workspaces:
     EXPECT_EQ(workspace.rate.per_second, 5);
     EXPECT_EQ(workspace.rate.per_minute, 60);
     EXPECT_EQ(workspace.rate.share, 1.0);
-    EXPECT_EQ(workspace.freshness.new_leads, 500ms);
-    EXPECT_EQ(workspace.freshness.rest, 24h);
+    EXPECT_EQ(workspace.freshness.bounds, (sync::FreshnessBounds{500ms, 30s, 24h}));
+    EXPECT_EQ(workspace.freshness.active_for, 48h);
     EXPECT_EQ(workspace.conflicts.of(sync::Field::website), sync::Rule::remote);
     EXPECT_EQ(workspace.conflicts.of(sync::Field::phone), sync::Rule::local);
     EXPECT_EQ(workspace.conflicts.of(sync::Field::job_title), sync::Rule::newest);
@@ -347,8 +347,8 @@ TEST_F(ConfigTest, SaysWhereAndWhatIsWrong) {
          "leadsync.yaml:4:21: workspaces[0].history.keep: must be a time from 1d to 3650d: a whole number and one of "
          "ms, s, m, h, d, such as 15s"},
         // what is designed, and not there yet
-        {with("freshness: {active: 2m}"),
-         "leadsync.yaml:4:17: workspaces[0].freshness.active: unknown key; allowed: new, rest"},
+        {with("freshness: {old: 2m}"),
+         "leadsync.yaml:4:17: workspaces[0].freshness.old: unknown key; allowed: new, active, active_for, rest"},
         {acme + "admin: {}\n", "leadsync.yaml:4:1: admin: unknown key; allowed: database, data_dir, log, workspaces"},
     };
     for (const auto& [text, error] : table) EXPECT_EQ(error_of(text), error) << text;

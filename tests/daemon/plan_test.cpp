@@ -1,4 +1,6 @@
 #include <algorithm>
+#include <set>
+#include <sstream>
 
 #include <boost/asio/io_context.hpp>
 #include <spdlog/spdlog.h>
@@ -236,14 +238,15 @@ TEST_F(Plan, SaysWhatTheGuardThenHolds) {
 
     let_it_run();
     EXPECT_TRUE(changing_requests().empty());
-    EXPECT_EQ(value("SELECT string_agg(lead_id::text, ' ' ORDER BY lead_id) FROM crm.held"), [&] {
-        std::vector<std::string> ids;
-        for (const auto& lead : planned.steps.at(Step::hold).leads) ids.push_back(lead.id);
-        std::ranges::sort(ids);
-        std::string text;
-        for (const auto& id : ids) (text += text.empty() ? "" : " ") += id;
-        return text;
-    }());
+    // Which of the edits made there are let in is a matter of the order in which pages are read; how many is not.
+    const std::set<std::string> edited_there(leads_.begin() + 4, leads_.begin() + 9);
+    std::multiset<std::string> expected;
+    for (const auto& lead : planned.steps.at(Step::hold).leads)
+        expected.insert(edited_there.contains(lead.id) ? "an edit there" : lead.id);
+    std::multiset<std::string> held;
+    std::istringstream ids{value("SELECT string_agg(lead_id::text, ' ') FROM crm.held")};
+    for (std::string id; ids >> id;) held.insert(edited_there.contains(id) ? "an edit there" : id);
+    EXPECT_EQ(held, expected);
     EXPECT_EQ(value("SELECT count(*) FROM crm.leads WHERE job_title = 'Chief'"), "3");
     EXPECT_TRUE(plan().steps.empty()) << "what is held already is no news";
 }

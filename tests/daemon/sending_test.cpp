@@ -1,5 +1,7 @@
 #include "daemon/sending.hpp"
 
+#include <algorithm>
+
 #include <gtest/gtest.h>
 
 namespace leadsync::daemon {
@@ -20,6 +22,25 @@ TEST(Sending, DoesNotCountALostMoveThatWaitsForItsCampaign) {
     sending.lost.emplace_back("phone");
     sending.accepted({{"phone", "1"}});
     EXPECT_TRUE(sending.sent_again()) << "the patch beside it has left";
+}
+
+TEST(Sending, GoesOnAwaitingWhatOneCallLeftInDoubtWhenAnotherFails) {
+    Sending sending;
+    sending.plan.patch = sync::PatchIntent{.fields = {sync::Field::website}};
+    sending.plan.move = sync::MoveIntent{.from_campaign = "a", .to_list = "b"};
+    const auto patched = sync::expectations(*sending.plan.patch, sending.local);
+    const auto moved = sync::expectations(*sending.plan.move);
+    const instantly::ApiError no_answer{{.message = "no answer"}, 0, true};
+    sending.failed(patched, no_answer);
+    sending.failed(moved, no_answer);
+    EXPECT_TRUE(sending.unsent.empty()) << "both may have been carried out";
+    Sending refused;
+    refused.plan = sending.plan;
+    const instantly::ApiError bad_request{{.kind = sync::FailureKind::lead, .message = "400"}, 400};
+    refused.failed(patched, no_answer);
+    refused.failed(moved, bad_request);
+    EXPECT_EQ(std::ranges::count(refused.unsent, "website"), 0);
+    EXPECT_EQ(refused.unsent.size(), moved.size()) << "the move was not carried out";
 }
 
 }  // namespace

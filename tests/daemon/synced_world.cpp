@@ -31,7 +31,7 @@ sandbox::ServerSettings server_settings(const WorldSettings& settings) {
 WorkspaceConfig workspace_config(const WorldSettings& settings, const std::string& url) {
     WorkspaceConfig config{.name = "acme", .api_key = Secret{sandbox::WorkspaceSettings{}.api_key}, .base_url = url};
     config.rate = {.per_second = 100, .per_minute = 6000, .share = settings.share};
-    config.freshness = {.new_leads = settings.new_leads, .rest = settings.rest};
+    config.freshness = {.bounds = {.fresh = settings.new_leads, .active = settings.active, .rest = settings.rest}};
     config.conflicts = settings.conflicts;
     config.deletes = settings.deletes;
     config.guard = settings.guard;

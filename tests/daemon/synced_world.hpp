@@ -29,10 +29,11 @@ struct WorldSettings {
     sync::ConflictPolicy conflicts;
     sync::DeletePolicy deletes;
     sync::Guard guard{.deletes = {}, .creates = {}, .changes = {}};  ///< nothing is held unless a test asks for it
-    std::chrono::milliseconds rest{60'000};     ///< freshness.rest: a test that needs a sweep lowers it
-    std::chrono::milliseconds new_leads{100};   ///< freshness.new
-    Reading reading;                            ///< how a sweep is cut up
-    std::chrono::milliseconds patience{5'000};  ///< until a write that does not show is sent again
+    std::chrono::milliseconds rest{60'000};                   ///< freshness.rest: a test that needs a sweep lowers it
+    std::chrono::milliseconds active{std::chrono::hours{1}};  ///< freshness.active, likewise
+    std::chrono::milliseconds new_leads{100};                 ///< freshness.new
+    Reading reading;                                          ///< how a sweep is cut up
+    std::chrono::milliseconds patience{5'000};                ///< until a write that does not show is sent again
 };
 
 /// A toy world on real parts: an Instantly sandbox over sockets, a PostgreSQL database, and leadsync between them.

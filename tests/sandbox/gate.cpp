@@ -138,6 +138,7 @@ Delivery Gate::answer(const Request& request, const Admission& admission, const 
 void Gate::log(const Request& request, const Admission& admission, const Moment& now, unsigned status) {
     LoggedRequest entry;
     entry.unix_ms = now.unix_ms;
+    entry.tick = now.tick;
     if (admission.workspace) entry.workspace = admission.workspace->settings.name;
     entry.method = request.method;
     entry.path = request.target;

@@ -10,7 +10,9 @@ namespace {
 constexpr std::size_t kept_requests = 20'000;
 
 Json to_json(const LoggedRequest& request) {
+    const auto monotonic = std::chrono::duration_cast<std::chrono::microseconds>(request.tick.time_since_epoch());
     Json json{{"time", to_iso(request.unix_ms)},
+              {"monotonic_us", monotonic.count()},
               {"workspace", request.workspace},
               {"method", request.method},
               {"path", request.path},

@@ -6,12 +6,14 @@
 #include <string>
 #include <string_view>
 
+#include "tests/sandbox/instant.hpp"
 #include "tests/sandbox/lead.hpp"
 
 namespace leadsync::sandbox {
 
 struct LoggedRequest {
     std::int64_t unix_ms = 0;
+    Tick tick;  ///< The same on the clock that programs on one machine share.
     std::string workspace;
     std::string method;
     std::string path;

@@ -12,14 +12,32 @@ void ModelLeads::note_absent(const std::optional<std::string>& after, const std:
                              const std::vector<InstantlyId>& present, Instant requested_at) {
     seen(present);
     const auto& state = transaction_.read();
+    const std::set<InstantlyId> shown{present.begin(), present.end()};
+    const auto& known = state.bases.by_instantly_id();
     std::map<LeadId, ModelAbsent> missing;
-    for (const auto& [id, base] : state.bases) {
-        if (state.merges.contains(id)) continue;
-        const auto& lead = base.instantly_id;
-        if ((after && lead.text <= *after) || (last && lead.text > *last) || std::ranges::count(present, lead))
-            continue;
+    for (auto lead = after ? known.upper_bound({*after}) : known.begin();
+         lead != known.end() && (!last || lead->first.text <= *last); ++lead) {
+        const auto& [instantly_id, id] = *lead;
+        const auto& base = state.bases.at(id);
+        if (state.merges.contains(id) || shown.contains(instantly_id)) continue;
         if (base.deleted_at || base.gone_at || (base.written_at && *base.written_at >= requested_at)) continue;
-        missing.try_emplace(id, ModelAbsent{.instantly_id = lead});
+        missing.try_emplace(id, ModelAbsent{.instantly_id = instantly_id});
+    }
+    if (!missing.empty()) transaction_.write().absent.merge(missing);
+}
+
+void ModelLeads::note_absent(const std::vector<InstantlyId>& asked, const std::vector<InstantlyId>& present,
+                             Instant requested_at) {
+    seen(present);
+    const auto& state = transaction_.read();
+    std::map<LeadId, ModelAbsent> missing;
+    for (const auto& lead : asked) {
+        const auto found = base_of(state, lead);
+        if (found == state.bases.end() || std::ranges::count(present, lead) > 0) continue;
+        const auto& [id, base] = *found;
+        const bool is_written_since = base.written_at && *base.written_at >= requested_at;
+        if (base.deleted_at || base.gone_at || is_written_since || state.merges.contains(id)) continue;
+        missing.try_emplace(id, ModelAbsent{.instantly_id = lead, .by = store::Absence::look});
     }
     if (!missing.empty()) transaction_.write().absent.merge(missing);
 }
@@ -49,10 +67,10 @@ void ModelLeads::seen(const std::vector<InstantlyId>& ids) {
     }
 }
 
-std::vector<std::pair<LeadId, InstantlyId>> ModelLeads::absent(int limit) {
+std::vector<std::pair<LeadId, InstantlyId>> ModelLeads::absent(store::Absence by, int limit) {
     std::vector<std::pair<LeadId, InstantlyId>> noted;
     for (const auto& [id, absent] : transaction_.read().absent)
-        if (!absent.confirmed_at && static_cast<int>(noted.size()) < limit)
+        if (!absent.confirmed_at && absent.by == by && static_cast<int>(noted.size()) < limit)
             noted.emplace_back(id, absent.instantly_id);
     return noted;
 }
@@ -132,6 +150,7 @@ void ModelLeads::remember_gone(const LeadId& id) {
 }
 
 void ModelLeads::mark_gone(const std::vector<LeadId>& ids, sync::RemoteDeletes policy) {
+    if (ids.empty()) return;
     auto& state = transaction_.write();
     const std::set<LeadId> in_order{ids.begin(), ids.end()};
     for (const auto& id : in_order) {
@@ -142,6 +161,7 @@ void ModelLeads::mark_gone(const std::vector<LeadId>& ids, sync::RemoteDeletes p
 }
 
 void ModelLeads::bring_back(const std::vector<LeadId>& ids) {
+    if (ids.empty()) return;
     auto& state = transaction_.write();
     for (const auto& id : ids) {
         const auto base = state.bases.find(id);

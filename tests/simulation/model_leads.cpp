@@ -50,6 +50,13 @@ void require_unique_row(const ModelState& state, const LeadId& id, const Instant
             throw KeyViolation{"crm.leads: two rows would stand for lead " + instantly_id.text};
 }
 
+void require_unique_rows(const ModelState& state) {
+    std::set<InstantlyId> seen;
+    for (const auto& [id, row] : state.rows)
+        if (!row.instantly_id.text.empty() && !seen.insert(row.instantly_id).second)
+            throw KeyViolation{"crm.leads: two rows would stand for lead " + row.instantly_id.text};
+}
+
 void require_unique_base(const ModelState& state, const LeadId& id, const InstantlyId& instantly_id) {
     const auto base = base_of(state, instantly_id);
     if (base != state.bases.end() && base->first != id)
@@ -67,19 +74,35 @@ std::unordered_map<std::string, store::Held> ModelLeads::look_up(const std::vect
         const auto found = base_of(state, instantly_id);
         if (found == state.bases.end()) continue;
         const auto& [id, base] = *found;
-        held.emplace(instantly_id.text,
-                     store::Held{base.content_hash, id, base.expected.has_value(), base.deleted_at.has_value(),
-                                 base.gone_at.has_value(), base.expected && base.expected->contains("")});
+        held.emplace(instantly_id.text, store::Held{base.content_hash, base.raw_hash, id, base.expected.has_value(),
+                                                    base.deleted_at.has_value(), base.gone_at.has_value(),
+                                                    base.expected && base.expected->contains("")});
     }
     return held;
+}
+
+store::HeldStretch ModelLeads::look_up(const store::Stretch& stretch, std::size_t limit) {
+    std::vector<InstantlyId> ids;
+    const auto& known = transaction_.read().bases.by_instantly_id();
+    for (auto lead = stretch.after ? known.upper_bound({*stretch.after}) : known.begin();
+         lead != known.end() && (!stretch.last || lead->first.text <= *stretch.last) && ids.size() < limit; ++lead)
+        ids.push_back(lead->first);
+    const bool is_complete = ids.size() < limit;
+    const bool is_settled = std::ranges::none_of(
+        transaction_.read().absent, [](const auto& absent) { return absent.second.confirmed_at.has_value(); });
+    return {look_up(ids), is_complete, is_settled || ids.empty()};
 }
 
 std::vector<sync::KnownLead> ModelLeads::load(const std::vector<InstantlyId>& ids, store::Lock lock, Instant now) {
     const auto& state = transaction_.read();
     std::vector<sync::KnownLead> leads;
-    for (const auto& [id, base] : state.bases) {
+    std::set<LeadId> in_order;
+    for (const auto& instantly_id : ids)
+        if (const auto base = base_of(state, instantly_id); base != state.bases.end()) in_order.insert(base->first);
+    for (const auto& id : in_order) {
+        const auto& base = state.bases.at(id);
         const auto row = state.rows.find(id);
-        if (row == state.rows.end() || base.deleted_at || !std::ranges::count(ids, base.instantly_id)) continue;
+        if (row == state.rows.end() || base.deleted_at) continue;
         if (lock == store::Lock::rows && locked_.contains(id)) continue;
         leads.push_back(known(id, base, row->second, now));
     }
@@ -172,27 +195,60 @@ std::vector<LeadId> ModelLeads::with_emails(const std::vector<std::string>& emai
     return ids;
 }
 
-std::optional<InstantlyId> ModelLeads::newest_time_ordered() {
+std::vector<InstantlyId> ModelLeads::newest_time_ordered(int limit) {
     const auto too_new = sync::first_id_at(transaction_.now() + std::chrono::days{365});
-    std::optional<InstantlyId> newest;
-    for (const auto& [id, base] : transaction_.read().bases)
-        if (sync::is_time_ordered(base.instantly_id) && base.instantly_id.text < too_new
-            && (!newest || *newest < base.instantly_id))
-            newest = base.instantly_id;
-    return newest;
+    std::vector<InstantlyId> ids;
+    const auto& known = transaction_.read().bases.by_instantly_id();
+    for (auto lead = known.lower_bound({too_new}); lead != known.begin() && static_cast<int>(ids.size()) < limit;) {
+        --lead;
+        if (sync::is_time_ordered(lead->first)) ids.push_back(lead->first);
+    }
+    return ids;
 }
 
 std::optional<std::string> ModelLeads::id_before(const std::string& id) {
-    std::optional<std::string> before;
-    for (const auto& [lead, base] : transaction_.read().bases)
-        if (base.instantly_id.text < id && (!before || *before < base.instantly_id.text))
-            before = base.instantly_id.text;
-    return before;
+    const auto& known = transaction_.read().bases.by_instantly_id();
+    const auto behind = known.lower_bound({id});
+    if (behind == known.begin()) return std::nullopt;
+    return std::prev(behind)->first.text;
 }
 
 std::int64_t ModelLeads::count() {
     return std::ranges::count_if(transaction_.read().bases,
                                  [](const auto& base) { return !base.second.deleted_at && !base.second.gone_at; });
+}
+
+void ModelLeads::note_active(const std::vector<store::ActiveLead>& leads) {
+    for (const auto& lead : leads) {
+        const auto& active = transaction_.read().active;
+        const auto found = active.find(lead.id);
+        if (found == active.end() || found->second < lead.until - std::chrono::hours{1})
+            transaction_.write().active[lead.id] = lead.until;
+    }
+}
+
+std::vector<InstantlyId> ModelLeads::active(const std::optional<std::string>& after, int limit, Instant now) {
+    const auto& active = transaction_.read().active;
+    std::vector<InstantlyId> ids;
+    for (auto lead = after ? active.upper_bound({*after}) : active.begin();
+         lead != active.end() && static_cast<int>(ids.size()) < limit; ++lead)
+        if (lead->second > now) ids.push_back(lead->first);
+    return ids;
+}
+
+std::int64_t ModelLeads::count_active(Instant now) {
+    return std::ranges::count_if(transaction_.read().active, [&](const auto& lead) { return lead.second > now; });
+}
+
+void ModelLeads::forget_inactive(Instant now) {
+    std::vector<InstantlyId> over;
+    const auto& state = transaction_.read();
+    for (const auto& [id, until] : state.active) {
+        const auto base = base_of(state, id);
+        if (until <= now || base == state.bases.end() || base->second.deleted_at || base->second.gone_at)
+            over.push_back(id);
+    }
+    for (const auto& id : over) transaction_.write().active.erase(id);
 }
 
 // --- what an observation writes ------------------------------------------------------------------------------------
@@ -208,15 +264,15 @@ void ModelLeads::put_row(const sync::LeadRow& lead, ModelRow& row) {
 void ModelLeads::write_base(const sync::LeadRow& lead) {
     auto& state = transaction_.write();
     require_unique_base(state, lead.id, lead.instantly_id);
-    auto& base = state.bases[lead.id];
-    base.instantly_id = lead.instantly_id;
-    base.content = sync::both_ways_of(lead.base.content);
+    auto& base = state.bases.put(lead.id, lead.instantly_id);
+    base.content = sync::both_ways_of(lead.base ? lead.base->content : lead.local);
     base.content_hash = lead.content_hash;
+    base.raw_hash = lead.raw_hash;
     base.remote_updated_at = lead.local[Field::timestamp_updated];
     base.expected.reset();
-    if (!lead.base.expected.empty()) base.expected = lead.base.expected;
+    if (lead.base && !lead.base->expected.empty()) base.expected = lead.base->expected;
     if (!base.expected) base.expected_until.reset();
-    base.flips = lead.base.flips;
+    base.flips = lead.base ? lead.base->flips : std::map<sync::Key, sync::Flip>{};
     base.observed_at = lead.observed_at;
     base.gone_at.reset();
 }
@@ -224,12 +280,12 @@ void ModelLeads::write_base(const sync::LeadRow& lead) {
 void ModelLeads::insert(std::span<const sync::LeadRow> leads) {
     for (const auto& lead : leads) {
         auto& state = transaction_.write();
-        require_unique_row(state, lead.id, lead.instantly_id);
         const auto [row, is_new] = state.rows.try_emplace(lead.id);
         if (!is_new) throw KeyViolation{"crm.leads: row " + lead.id.text + " is there already"};
         put_row(lead, row->second);
         row->second.synced_at = transaction_.now();
     }
+    if (!leads.empty()) require_unique_rows(transaction_.read());
     for (const auto& lead : leads) write_base(lead);
 }
 
@@ -247,6 +303,22 @@ void ModelLeads::update(std::span<const sync::LeadRow> leads) {
         if (lead.status == SyncStatus::synced) row->second.synced_at = transaction_.now();
     }
     for (const auto& lead : leads) write_base(lead);
+}
+
+void ModelLeads::note_reformatted(std::span<const store::Reformatted> leads) {
+    for (const auto& lead : leads) {
+        const auto& bases = transaction_.read().bases;
+        const auto found = bases.find(lead.id);
+        if (found == bases.end() || found->second.content_hash != lead.content_hash) continue;
+        const auto& known = found->second;
+        const bool is_stale = (known.written_at && *known.written_at >= lead.requested_at)
+                              || (known.observed_at && *known.observed_at >= lead.requested_at);
+        const bool is_old = !known.observed_at || *known.observed_at < lead.requested_at - raw_hash_kept;
+        if (is_stale || (known.raw_hash != 0 && !is_old)) continue;
+        auto& base = transaction_.write().bases.at(lead.id);
+        base.raw_hash = lead.raw_hash;
+        base.observed_at = lead.requested_at;
+    }
 }
 
 void ModelLeads::add_conflicts(const std::vector<std::pair<LeadId, sync::Conflict>>& conflicts) {
@@ -333,8 +405,9 @@ void ModelLeads::forget_twin(const store::Creation& creation) {
     auto& state = transaction_.write();
     const auto twin = base_of(state, creation.instantly_id);
     if (twin == state.bases.end() || twin->first == creation.id) return;
-    state.rows.erase(twin->first);
-    state.bases.erase(twin);
+    const auto id = twin->first;
+    state.rows.erase(id);
+    state.bases.erase(id);
 }
 
 void ModelLeads::created(const std::vector<store::Creation>& creations, std::chrono::milliseconds patience,
@@ -353,17 +426,17 @@ void ModelLeads::created(const std::vector<store::Creation>& creations, std::chr
             row->second.error.reset();
         }
         require_unique_base(state, creation.id, creation.instantly_id);
-        ModelBase base{.instantly_id = creation.instantly_id};
+        auto& base = state.bases.put(creation.id, creation.instantly_id);
         base.content = creation.base;
         base.expected = creation.sent;
         base.expected_until = transaction_.now() + patience;
         base.written_at = written_at;
         if (row == state.rows.end()) base.deleted_at = transaction_.now();
-        state.bases.emplace(creation.id, std::move(base));
     }
 }
 
 void ModelLeads::set_status(const std::vector<LeadId>& ids, SyncStatus status, const Value& error) {
+    if (ids.empty()) return;
     auto& state = transaction_.write();
     for (const auto& id : ids) {
         const auto row = state.rows.find(id);
@@ -390,8 +463,8 @@ std::map<LeadId, store::NotedCreate> ModelLeads::noted_creates(const std::vector
 }
 
 void ModelLeads::forget_creates(const std::vector<LeadId>& ids) {
-    auto& state = transaction_.write();
-    for (const auto& id : ids) state.creates.erase(id);
+    for (const auto& id : ids)
+        if (transaction_.read().creates.contains(id)) transaction_.write().creates.erase(id);
 }
 
 }  // namespace leadsync::simulation

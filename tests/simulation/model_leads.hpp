@@ -21,6 +21,7 @@ public:
 
     // model_leads.cpp
     std::unordered_map<std::string, store::Held> look_up(const std::vector<sync::InstantlyId>& ids) override;
+    store::HeldStretch look_up(const store::Stretch& stretch, std::size_t limit) override;
     std::vector<sync::KnownLead> load(const std::vector<sync::InstantlyId>& ids, store::Lock lock,
                                       Instant now) override;
     std::unordered_set<std::string> here_or_deleted(const std::vector<sync::LeadId>& ids) override;
@@ -31,6 +32,7 @@ public:
     std::vector<sync::LeadId> with_emails(const std::vector<std::string>& emails) override;
     void insert(std::span<const sync::LeadRow> leads) override;
     void update(std::span<const sync::LeadRow> leads) override;
+    void note_reformatted(std::span<const store::Reformatted> leads) override;
     void add_conflicts(const std::vector<std::pair<sync::LeadId, sync::Conflict>>& conflicts) override;
     void update_conflicts(const std::vector<sync::ConflictUpdate>& updates) override;
     void add_history(const std::vector<store::HistoryEntry>& entries) override;
@@ -43,14 +45,21 @@ public:
     void note_creates(const std::map<sync::LeadId, store::NotedCreate>& creates) override;
     std::map<sync::LeadId, store::NotedCreate> noted_creates(const std::vector<sync::LeadId>& ids) override;
     void forget_creates(const std::vector<sync::LeadId>& ids) override;
-    std::optional<sync::InstantlyId> newest_time_ordered() override;
+    std::vector<sync::InstantlyId> newest_time_ordered(int limit) override;
     std::optional<std::string> id_before(const std::string& id) override;
     std::int64_t count() override;
+
+    void note_active(const std::vector<store::ActiveLead>& leads) override;
+    std::vector<sync::InstantlyId> active(const std::optional<std::string>& after, int limit, Instant now) override;
+    std::int64_t count_active(Instant now) override;
+    void forget_inactive(Instant now) override;
 
     // model_deletions.cpp
     void note_absent(const std::optional<std::string>& after, const std::optional<std::string>& last,
                      const std::vector<sync::InstantlyId>& present, Instant requested_at) override;
-    std::vector<std::pair<sync::LeadId, sync::InstantlyId>> absent(int limit) override;
+    void note_absent(const std::vector<sync::InstantlyId>& asked, const std::vector<sync::InstantlyId>& present,
+                     Instant requested_at) override;
+    std::vector<std::pair<sync::LeadId, sync::InstantlyId>> absent(store::Absence by, int limit) override;
     void looked_into(const std::vector<sync::LeadId>& ids, const std::unordered_set<std::string>& confirmed) override;
     std::vector<sync::LeadId> confirmed_absent() override;
     void mark_gone(const std::vector<sync::LeadId>& ids, sync::RemoteDeletes policy) override;

@@ -108,12 +108,36 @@ void ModelProgress::finish_sweep() {
 bool ModelProgress::is_backfilled() { return transaction_.read().workspace.backfilled_at.has_value(); }
 
 std::optional<std::chrono::milliseconds> ModelProgress::fresh_ago() {
-    const auto& fresh_as_of = transaction_.read().workspace.fresh_as_of;
-    if (!fresh_as_of) return std::nullopt;
-    return std::chrono::round<std::chrono::milliseconds>(transaction_.now() - *fresh_as_of);
+    return ago(transaction_.read().workspace.fresh_as_of);
+}
+
+std::optional<std::chrono::milliseconds> ModelProgress::ago(const std::optional<Instant>& at) const {
+    if (!at) return std::nullopt;
+    return std::chrono::round<std::chrono::milliseconds>(transaction_.now() - *at);
+}
+
+std::chrono::milliseconds ModelProgress::sweep_took() {
+    const auto& workspace = transaction_.read().workspace;
+    if (!workspace.sweep_completed_at || !workspace.fresh_as_of) return std::chrono::milliseconds{0};
+    return std::chrono::round<std::chrono::milliseconds>(*workspace.sweep_completed_at - *workspace.fresh_as_of);
 }
 
 void ModelProgress::checked_new_leads() { transaction_.write_workspace().new_leads_checked_at = transaction_.now(); }
+
+std::optional<std::chrono::milliseconds> ModelProgress::new_leads_ago() {
+    return ago(transaction_.read().workspace.new_leads_checked_at);
+}
+
+void ModelProgress::report_active(std::int64_t leads, std::optional<std::chrono::milliseconds> ago) {
+    auto& workspace = transaction_.write_workspace();
+    workspace.active_leads = leads;
+    workspace.active_as_of.reset();
+    if (ago) workspace.active_as_of = transaction_.now() - *ago;
+}
+
+std::optional<std::chrono::milliseconds> ModelProgress::active_ago() {
+    return ago(transaction_.read().workspace.active_as_of);
+}
 
 void ModelProgress::set_state(const std::string& state, const std::optional<std::string>& reason) {
     auto& workspace = transaction_.write_workspace();
@@ -152,7 +176,8 @@ void ModelProgress::replace_catalog(store::Catalog catalog, const std::vector<st
 }
 
 std::int64_t ModelProgress::prune_history(std::chrono::hours keep, std::int64_t limit) {
-    auto& history = transaction_.write().history;
+    if (transaction_.read().history.empty()) return 0;
+    auto& history = transaction_.write_history().history;
     const auto looked_at = std::min(limit, static_cast<std::int64_t>(history.size()));
     const auto end = history.begin() + static_cast<std::ptrdiff_t>(looked_at);
     const auto kept = std::remove_if(history.begin(), end,

@@ -172,6 +172,7 @@ void ModelQueue::forget_dead(const std::vector<LeadId>& ids) {
 }
 
 void ModelQueue::release_all() {
+    if (transaction_.read().queue.empty()) return;
     for (auto& [id, lead] : transaction_.write().queue) {
         if (!lead.lease_token) continue;
         lead.lease_token.reset();
@@ -197,13 +198,13 @@ bool ModelQueue::is_idle() {
 
 /// Transactions are one after the other here: nobody can be under way.
 bool ModelQueue::fall_asleep() {
-    if (transaction_.read().asleep) return true;
-    transaction_.write().asleep = true;
+    if (transaction_.read().workspace.asleep) return true;
+    transaction_.write_workspace().asleep = true;
     return false;
 }
 
 void ModelQueue::wake() {
-    if (transaction_.read().asleep) transaction_.write().asleep = false;
+    if (transaction_.read().workspace.asleep) transaction_.write_workspace().asleep = false;
 }
 
 // --- the guard -----------------------------------------------------------------------------------------------------

@@ -5,6 +5,7 @@
 #include <map>
 #include <optional>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "connectors/store/leads.hpp"
@@ -31,6 +32,7 @@ struct ModelBase {
     sync::InstantlyId instantly_id;
     sync::Content content;
     std::uint64_t content_hash = 0;
+    std::uint64_t raw_hash = 0;
     sync::Value remote_updated_at;
     std::optional<std::map<sync::Key, sync::Value>> expected;
     std::optional<Instant> expected_until;
@@ -39,6 +41,44 @@ struct ModelBase {
     std::map<sync::Key, sync::Flip> flips;
     std::optional<Instant> deleted_at;
     std::optional<Instant> gone_at;
+};
+
+/// `sync.base` with the index of its leads' ids on Instantly.
+class ModelBases {
+public:
+    using Rows = std::map<sync::LeadId, ModelBase>;
+
+    [[nodiscard]] Rows::const_iterator begin() const { return rows_.begin(); }
+    [[nodiscard]] Rows::const_iterator end() const { return rows_.end(); }
+    [[nodiscard]] Rows::iterator end() { return rows_.end(); }
+    [[nodiscard]] Rows::const_iterator find(const sync::LeadId& id) const { return rows_.find(id); }
+    [[nodiscard]] Rows::iterator find(const sync::LeadId& id) { return rows_.find(id); }
+    [[nodiscard]] bool contains(const sync::LeadId& id) const { return rows_.contains(id); }
+    [[nodiscard]] const ModelBase& at(const sync::LeadId& id) const { return rows_.at(id); }
+    [[nodiscard]] ModelBase& at(const sync::LeadId& id) { return rows_.at(id); }
+    [[nodiscard]] std::size_t size() const { return rows_.size(); }
+
+    /// In order of the ids on Instantly.
+    [[nodiscard]] const std::map<sync::InstantlyId, sync::LeadId>& by_instantly_id() const { return ids_; }
+
+    /// The row of `id`, made where there is none, which is of this lead on Instantly from now on.
+    ModelBase& put(const sync::LeadId& id, const sync::InstantlyId& instantly_id) {
+        auto& base = rows_[id];
+        if (base.instantly_id != instantly_id) ids_.erase(base.instantly_id);
+        base.instantly_id = instantly_id;
+        ids_[instantly_id] = id;
+        return base;
+    }
+    void erase(const sync::LeadId& id) {
+        const auto base = rows_.find(id);
+        if (base == rows_.end()) return;
+        ids_.erase(base->second.instantly_id);
+        rows_.erase(base);
+    }
+
+private:
+    Rows rows_;
+    std::map<sync::InstantlyId, sync::LeadId> ids_;
 };
 
 /// A row of `sync.queue`.
@@ -89,6 +129,7 @@ struct ModelHistory {
 /// A row of `sync.absent`.
 struct ModelAbsent {
     sync::InstantlyId instantly_id;
+    store::Absence by = store::Absence::sweep;
     std::optional<Instant> confirmed_at;
 };
 
@@ -120,7 +161,10 @@ struct ModelWorkspace {
     std::optional<Instant> sweep_completed_at;
     std::optional<Instant> fresh_as_of;
     std::optional<Instant> new_leads_checked_at;
+    std::int64_t active_leads = 0;
+    std::optional<Instant> active_as_of;
     std::size_t requests_last_minute = 0;
+    bool asleep = false;  ///< of `sync.doorbell`
     std::vector<store::SpentSecond> spent;
     std::map<std::int64_t, ModelRange> chains;  ///< of `sync.ranges`
     std::optional<ModelSweep> sweep;            ///< of `sync.sweeps` and `sync.ranges`
@@ -130,12 +174,13 @@ struct ModelWorkspace {
 /// All tables of one workspace, as values.
 struct ModelState {
     std::map<sync::LeadId, ModelRow> rows;
-    std::map<sync::LeadId, ModelBase> bases;
+    ModelBases bases;
     std::map<sync::LeadId, ModelQueued> queue;
     std::map<std::int64_t, ModelConflict> conflicts;
     std::map<std::int64_t, ModelHeld> held;
     std::vector<ModelHistory> history;
     std::map<sync::LeadId, ModelAbsent> absent;
+    std::map<sync::InstantlyId, Instant> active;  ///< until when
     std::map<sync::LeadId, store::NotedCreate> creates;
     std::map<sync::LeadId, ModelMerge> merges;
     ModelWorkspace workspace;
@@ -143,16 +188,15 @@ struct ModelState {
     std::int64_t next_conflict = 1;
     std::int64_t next_held = 1;
     std::int64_t next_lease_token = 1;
-    bool asleep = false;                                       ///< of `sync.doorbell`
     std::map<sync::LeadId, std::deque<std::string>> attempts;  ///< their errors, oldest first
 };
 
 /// The base of the lead that Instantly knows by this id; the end when there is none.
 template <class State>
 auto base_of(State& state, const sync::InstantlyId& id) {
-    auto base = state.bases.begin();
-    while (base != state.bases.end() && base->second.instantly_id != id) ++base;
-    return base;
+    const auto& ids = state.bases.by_instantly_id();
+    const auto found = ids.find(id);
+    return found == ids.end() ? state.bases.end() : state.bases.find(found->second);
 }
 
 /// Queues a lead, or raises its generation. Hands out the row, so that the caller sets what else it changes.
@@ -168,8 +212,20 @@ public:
 
     [[nodiscard]] const ModelState& read() const { return state_; }
     ModelState& write() {
-        if (!before_) before_ = state_;
+        if (before_) return state_;
+        // The history only grows, as a rule, and is by far the largest: its length is enough.
+        auto history = std::exchange(state_.history, {});
+        before_ = state_;
+        state_.history = std::move(history);
+        history_before_ = state_.history.size();
         return state_;
+    }
+    /// For those who also shorten the history.
+    ModelState& write_history() {
+        auto& state = write();
+        before_->history = state.history;
+        history_before_.reset();
+        return state;
     }
     /// Of the state only this: most transactions, by far, write nothing else, and copying the rest takes long.
     ModelWorkspace& write_workspace() {
@@ -177,6 +233,10 @@ public:
         return state_.workspace;
     }
     void roll_back() {
+        if (before_ && history_before_) {
+            before_->history = std::move(state_.history);
+            before_->history.resize(*history_before_);
+        }
         if (before_) state_ = std::move(*before_);
         if (workspace_before_) state_.workspace = std::move(*workspace_before_);
     }
@@ -188,6 +248,7 @@ private:
     ModelState& state_;
     Instant now_;
     std::optional<ModelState> before_;
+    std::optional<std::size_t> history_before_;
     std::optional<ModelWorkspace> workspace_before_;
 };
 

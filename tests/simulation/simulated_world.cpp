@@ -88,7 +88,7 @@ void SimulatedWorld::draw_settings() {
     for (const auto field : profile)
         if (chance(0.5)) config_.conflicts.clearable.insert(field);
     config_.conflicts.custom_variables_clearable = chance(0.5);
-    config_.freshness = {.new_leads = 20s, .rest = 60s};
+    config_.freshness.bounds = {.fresh = 20s, .active = 50s, .rest = 60s};
     config_.deletes.remote = one_of(std::array{sync::RemoteDeletes::mark, sync::RemoteDeletes::remove});
     config_.deletes.local = one_of(std::array{sync::LocalDeletes::push, sync::LocalDeletes::ignore});
     config_.guard = {.deletes = {}, .creates = {}, .changes = {}};
@@ -222,7 +222,7 @@ void SimulatedWorld::turmoil() {
         store_->locked.clear();
         if (const auto row = some_row(true); row && chance(0.1)) store_->locked.insert(*row);
         someone_acts();
-        if (engine_ && store_->state().asleep) engine_->sync.wake();
+        if (engine_ && store_->state().workspace.asleep) engine_->sync.wake();
     }
 }
 

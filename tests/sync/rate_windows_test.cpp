@@ -125,15 +125,15 @@ TEST(RateWindows, ARefusalHalvesTheBudgetAndItComesBackSlowly) {
 
 TEST(Lanes, TheMostUrgentGoesFirstAndTheLastKeepsATenth) {
     LaneOrder order;
-    EXPECT_EQ(order.take({0, 0, 0, 0}), std::nullopt);
-    EXPECT_EQ(order.take({0, 2, 0, 9}), Lane::push);
+    EXPECT_EQ(order.take({0, 0, 0, 0, 0}), std::nullopt);
+    EXPECT_EQ(order.take({0, 2, 0, 0, 9}), Lane::push);
     std::map<Lane, int> turns;
-    for (int i = 0; i < 100; ++i) ++turns[order.take({1, 9, 9, 9}).value()];
+    for (int i = 0; i < 100; ++i) ++turns[order.take({1, 9, 9, 0, 9}).value()];
     EXPECT_EQ(turns[Lane::safety], 90);
     EXPECT_EQ(turns[Lane::rest], 10);
-    EXPECT_EQ(order.take({0, 0, 0, 1}), Lane::rest);
+    EXPECT_EQ(order.take({0, 0, 0, 0, 1}), Lane::rest);
     turns.clear();
-    for (int i = 0; i < 100; ++i) ++turns[order.take({0, 1, 1, 0}).value()];
+    for (int i = 0; i < 100; ++i) ++turns[order.take({0, 1, 1, 0, 0}).value()];
     EXPECT_EQ(turns[Lane::fresh], 10) << "the last that waits, whichever it is";
 }
 

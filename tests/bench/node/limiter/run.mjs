@@ -1,12 +1,13 @@
 // run.mjs: leadsync's request limiter beside those of others, at one sandbox. Prints one table; a time is never a
 // failure. Called by ./run bench limiter.
-import { execFile, spawnSync } from "node:child_process";
-import { existsSync } from "node:fs";
+import { execFile } from "node:child_process";
 import { loadavg } from "node:os";
 import { fileURLToPath } from "node:url";
 import { promisify } from "node:util";
 
 import { startSandbox } from "../../../node/sandbox.mjs";
+import { ms, percent, spreadOf } from "../../harness/format.mjs";
+import { installPackages } from "../../harness/npm.mjs";
 import { editsDuringBackfill, share } from "./edits.mjs";
 
 const here = fileURLToPath(new URL(".", import.meta.url));
@@ -16,10 +17,7 @@ const ours = `${build}tests/bench/leadsync-bench-limiter`;
 const perSecond = 100;
 const requests = 3000;
 
-if (!existsSync(`${here}node_modules/p-throttle`)) {
-  const { status } = spawnSync("npm", ["ci"], { cwd: here, stdio: "inherit" });
-  if (status !== 0) process.exit(1);
-}
+installPackages(here, "p-throttle");
 
 const run = promisify(execFile);
 const sandbox = await startSandbox("--leads", "0");
@@ -85,16 +83,8 @@ function heading(what) {
   rows.push({ what });
 }
 
-const percent = (part) => `${(part * 100).toFixed(1)} %`;
-const ms = (figure) => figure.toFixed(figure < 10 ? 2 : 0);
 function spread(figures) {
   return figures ? { count: figures.count, p50: ms(figures.p50), p99: ms(figures.p99), max: ms(figures.max) } : {};
-}
-
-function spreadOf(figures) {
-  const sorted = [...figures].sort((a, b) => a - b);
-  const at = (part) => sorted[Math.ceil(part * sorted.length) - 1];
-  return { count: sorted.length, p50: at(0.5), p99: at(0.99), max: sorted.at(-1) };
 }
 
 function served(server, cpu) {

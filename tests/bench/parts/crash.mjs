@@ -1,0 +1,49 @@
+// What a kill -9 costs: pages that are asked for once more.
+import { median, percent, thousands } from "../harness/format.mjs";
+import { realLimits } from "../harness/leadsync.mjs";
+
+const leads = 100_000; // a thousand pages
+const latencies = [0, 200];
+
+async function pagesAskedFor(bench, latency, killAfter) {
+  const sandbox = await bench.startSandbox("--leads", leads, "--seed", 3, "--latency-ms", latency);
+  const database = await bench.cluster.newDatabase();
+  const leadsync = bench.leadsync({ database, sandbox, rate: realLimits });
+  await leadsync.measure("migrate");
+  const count = async () => (await sandbox.ask("GET", "/statistics")).endpoints["POST /api/v2/leads/list"] ?? 0;
+  if (killAfter) {
+    const { child, ended } = leadsync.start("backfill");
+    while ((await count()) < killAfter && child.exitCode === null) await bench.pause(5);
+    child.kill("SIGKILL");
+    await ended;
+  }
+  await leadsync.measure("backfill");
+  const [{ rows }] = await bench.cluster.ask(database, "SELECT count(*)::int AS rows FROM crm.leads");
+  if (rows < leads) throw new Error(`${rows} leads after the crash`);
+  const pages = await count();
+  await sandbox.stop();
+  await bench.cluster.dropDatabase(database);
+  return pages;
+}
+
+export async function measureCrash(bench) {
+  for (const latency of latencies) {
+    bench.tell(`a backfill of ${thousands(leads)} leads at ${latency} ms, undisturbed`);
+    const undisturbed = await pagesAskedFor(bench, latency);
+    const crashed = [];
+    while (crashed.length < bench.rounds) {
+      const killAfter = 50 + Math.floor(Math.random() * (leads / 100 - 100));
+      bench.tell(`the same with a kill -9 after ${killAfter} pages`);
+      crashed.push(await pagesAskedFor(bench, latency, killAfter));
+    }
+    const more = median(crashed) / undisturbed - 1;
+    bench.line({
+      what: `backfill at ${latency} ms with a kill -9: pages asked for`,
+      ours: `${thousands(median(crashed))}, ${percent(more)} more`,
+      than: `undisturbed ${thousands(undisturbed)}; at the least ${thousands(leads / 100)}`,
+      ratio: median(crashed) / undisturbed,
+      target: "<= 1 % more",
+      met: more <= 0.01,
+    });
+  }
+}
