@@ -21,7 +21,7 @@ constexpr std::size_t batches_at_once = 12;
 
 ActiveLeads::ActiveLeads(instantly::Client& client, store::Store& store, Clock& clock, Persistence persistence,
                          std::string workspace, Intake& intake, ChangeGuard& guard, Deletions& deletions,
-                         milliseconds bound, milliseconds patience)
+                         milliseconds bound, const AbsenceRules& absence)
     : client_{client},
       store_{store},
       clock_{clock},
@@ -31,7 +31,7 @@ ActiveLeads::ActiveLeads(instantly::Client& client, store::Store& store, Clock& 
       guard_{guard},
       deletions_{deletions},
       bound_{bound},
-      patience_{patience} {}
+      absence_{absence} {}
 
 std::optional<milliseconds> ActiveLeads::oldest_ago() const {
     if (!rereading_ || count_.value_or(0) == 0) return std::nullopt;
@@ -122,10 +122,10 @@ asio::awaitable<void> ActiveLeads::read(const Batch& batch) {
     }
     std::vector<sync::InstantlyId> shown;
     for (const auto& lead : page.leads) shown.push_back(lead.id);
-    const bool says_what_is_missing = page.unusable.empty();
+    const bool says_what_is_missing = absence_.apply(page.unusable.empty());
     misses_some_ = misses_some_ || (says_what_is_missing && shown.size() < batch.ids.size());
     Intake::Step also = [&](Transaction& transaction, const ObserveResult&) {
-        if (says_what_is_missing) transaction.leads.note_absent(batch.ids, shown, requested_at - patience_);
+        if (says_what_is_missing) transaction.leads.note_absent(batch.ids, shown, requested_at - absence_.patience);
     };
     co_await intake_.take_in(std::move(page), requested_at, std::nullopt, std::move(also));
     rereading_->was_read(batch.number);

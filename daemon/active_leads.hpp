@@ -25,7 +25,7 @@ class ActiveLeads {
 public:
     ActiveLeads(instantly::Client& client, store::Store& store, Clock& clock, Persistence persistence,
                 std::string workspace, Intake& intake, ChangeGuard& guard, Deletions& deletions,
-                std::chrono::milliseconds bound, std::chrono::milliseconds patience);
+                std::chrono::milliseconds bound, const AbsenceRules& absence);
 
     /// Never returns. `known_ago`: as old as what is known of any lead can be at the beginning.
     boost::asio::awaitable<void> follow(std::chrono::milliseconds known_ago);
@@ -61,7 +61,7 @@ private:
     ChangeGuard& guard_;
     Deletions& deletions_;
     std::chrono::milliseconds bound_;
-    std::chrono::milliseconds patience_;
+    AbsenceRules absence_;
 
     std::optional<sync::Rereading> rereading_;
     std::optional<std::int64_t> count_;

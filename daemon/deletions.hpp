@@ -1,5 +1,6 @@
 #pragma once
 
+#include <chrono>
 #include <cstdint>
 #include <string>
 
@@ -14,6 +15,17 @@
 #include "sync/policy.hpp"
 
 namespace leadsync::daemon {
+
+/// When what an answer does not show says something.
+struct AbsenceRules {
+    sync::RemoteDeletes remote_deletes;
+    std::chrono::milliseconds patience;  ///< how long a write may take to show: absence says nothing until then
+
+    /// Of an answer in which some items may have been no leads, and one of them the lead that is missing.
+    [[nodiscard]] bool apply(bool all_items_were_leads) const {
+        return remote_deletes != sync::RemoteDeletes::ignore && all_items_were_leads;
+    }
+};
 
 /// How many leads are asked for one by one at the same time.
 inline constexpr std::size_t asked_at_once = 8;

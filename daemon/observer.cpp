@@ -39,15 +39,14 @@ Observer::Observer(instantly::Client& fresh, instantly::Client& active, instantl
       queued_{queued},
       bounds_{config.freshness.bounds},
       observing_{observe_options_of(config)},
+      absence_{.remote_deletes = config.deletes.remote, .patience = patience},
       guard_{clock, config.guard.changes},
       intake_{store, clock, persistence_, config.name, observing_, guard_, queued},
       pages_{rest, config.name, reading.page_limit},
       chains_{rest, pages_, store, clock, persistence_, config.name, intake_, guard_, reading},
-      sweep_{pages_,      store,   clock,  persistence_,
-             config.name, intake_, guard_, {.remote_deletes = config.deletes.remote, .patience = patience},
-             reading},
+      sweep_{pages_, store, clock, persistence_, config.name, intake_, guard_, absence_, reading},
       deletions_{rest, store, clock, config.name, observing_, config.deletes.remote, config.guard.deletes},
-      active_{active, store, clock, persistence_, config.name, intake_, guard_, deletions_, bounds_.active, patience},
+      active_{active, store, clock, persistence_, config.name, intake_, guard_, deletions_, bounds_.active, absence_},
       watch_{store, clock, config.name, active_, bounds_, limits_of(config.rate)} {}
 
 asio::awaitable<void> Observer::sweep() {

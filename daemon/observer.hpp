@@ -74,6 +74,7 @@ private:
     Signal& queued_;  ///< there may be something to push
     sync::FreshnessBounds bounds_;
     ObserveOptions observing_;
+    AbsenceRules absence_;
     ChangeGuard guard_;
     Intake intake_;
     Pages pages_;

@@ -251,7 +251,7 @@ asio::awaitable<void> Sweep::note_page(Range& range, instantly::ScannedPage page
     for (const auto& lead : page.leads) ids.push_back(lead.id);
     const bool is_last = !page.next || is_behind(page.next, end);
     const auto next = is_last ? end : page.next;
-    const bool says_what_is_missing = absence_.remote_deletes != sync::RemoteDeletes::ignore && page.unusable.empty();
+    const bool says_what_is_missing = absence_.apply(page.unusable.empty());
 
     range.is_known = false;
     store::SweepStep step{.leads = static_cast<std::int64_t>(ids.size())};

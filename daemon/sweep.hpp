@@ -13,6 +13,7 @@
 #include "connectors/store/store.hpp"
 #include "daemon/change_guard.hpp"
 #include "daemon/clock.hpp"
+#include "daemon/deletions.hpp"
 #include "daemon/intake.hpp"
 #include "daemon/pages.hpp"
 #include "daemon/persistence.hpp"
@@ -38,12 +39,6 @@ struct Reading {
     std::int64_t ranges_max = 256;
     double cut_min = 1000;  ///< fewer leads than that are not cut off from a range that is being read
     int page_limit = instantly::page_limit_max;
-};
-
-/// When what a page does not show says something.
-struct AbsenceRules {
-    sync::RemoteDeletes remote_deletes;
-    std::chrono::milliseconds patience;  ///< how long a write may take to show: absence says nothing until then
 };
 
 /// Reads the whole workspace, in ranges of ids side by side, for one chain of cursors is a page for each round trip

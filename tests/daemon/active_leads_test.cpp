@@ -79,6 +79,15 @@ TEST_F(ActiveLeadsStory, ADeletionThereIsFoundWithoutASweep) {
     EXPECT_TRUE(world().becomes("SELECT count(*) FROM sync.active", "0"));
 }
 
+TEST_F(ActiveLeadsStory, NothingIsNotedOfADeletionThereWhereThePolicyIgnoresIt) {
+    follow({.leads = 40, .deletes = {.remote = sync::RemoteDeletes::ignore}});
+    becomes_active(0);
+    world().instantly().remove(leads_.at(0));
+    EXPECT_TRUE(is_round_over());
+    EXPECT_EQ(world().value("SELECT count(*) FROM sync.absent"), "0");
+    EXPECT_EQ(local(0, "sync_status"), "synced");
+}
+
 TEST_F(ActiveLeadsStory, ARowThatListsHideIsNoDeletion) {
     follow({.leads = 40});
     for (std::size_t lead = 0; lead < 5; ++lead) becomes_active(lead);
