@@ -129,32 +129,45 @@ Sweep::Range* Sweep::free_range() {
     return found == ranges_.end() ? nullptr : found->get();
 }
 
-/// Cuts a part off the range with the most left; nothing: there is none, or the server takes no made-up cursors.
-/// Until that is known one cut is enough.
+/// Cuts a part off the range with the most left. Nothing: there is none that is worth it.
 asio::awaitable<Sweep::Range*> Sweep::cut() {
-    const bool being_tried = !takes_made_up_ && cuts_ > 0;
-    if (takes_made_up_ == false || being_tried) co_return nullptr;
-    auto* from = most_to_read();
-    if (!from) co_return nullptr;
-    const auto reach = first_reach * static_cast<double>(std::uint64_t{1} << std::min(cuts_, doublings_max));
-    const auto at = sync::cut_between(*from->at.cursor, from->at.end, *from->stretch, reading_.cut_min, reach);
-    if (!at) co_return nullptr;
-    ++cuts_;
-    const auto end = from->at.end;
-    std::optional<std::int64_t> number;
-    from->is_being_cut = true;
-    try {
-        number = co_await store_.run(
-            [&](Transaction& transaction) { return transaction.progress.cut_range(from->at.number, *at); });
-    } catch (const store::StoreError& error) {
-        // It is read to the end that is known here, cut or not.
-        spdlog::debug("workspace {}: {}", workspace_, error.what());
+    while (auto* from = most_to_read()) {
+        const auto cursor = *from->at.cursor;
+        const auto end = from->at.end;
+        const auto made_up = made_up_cut(*from);
+        std::optional<std::string> at;
+        std::optional<std::int64_t> number;
+        from->is_being_cut = true;
+        if (made_up) ++cuts_;
+        try {
+            co_await store_.run([&, known = from->is_known_on](Transaction& transaction) {
+                at = known ? transaction.leads.halfway(cursor, end, reading_.page_limit) : std::nullopt;
+                if (!at) at = made_up;
+                number = at ? transaction.progress.cut_range(from->at.number, *at) : std::nullopt;
+            });
+        } catch (const store::StoreError& error) {
+            // It is read to the end that is known here, cut or not.
+            spdlog::debug("workspace {}: {}", workspace_, error.what());
+        }
+        from->is_being_cut = false;
+        if (made_up && at != made_up) --cuts_;
+        if (number) {
+            from->at.end = at;
+            ranges_.push_back(range_of({.number = *number, .cursor = *at, .end = end}));
+            co_return ranges_.back().get();
+        }
+        if (at) co_return nullptr;
+        from->is_known_on = false;
     }
-    from->is_being_cut = false;
-    if (!number) co_return nullptr;
-    from->at.end = *at;
-    ranges_.push_back(range_of({.number = *number, .cursor = *at, .end = end}));
-    co_return ranges_.back().get();
+    co_return nullptr;
+}
+
+/// Where to cut at an id that no lead has. Until it is known whether the server takes such cursors one cut is enough.
+std::optional<std::string> Sweep::made_up_cut(const Range& range) const {
+    const bool being_tried = !takes_made_up_ && cuts_ > 0;
+    if (takes_made_up_ == false || being_tried) return std::nullopt;
+    const auto reach = first_reach * static_cast<double>(std::uint64_t{1} << std::min(cuts_, doublings_max));
+    return sync::cut_between(*range.at.cursor, range.at.end, *range.stretch, reading_.cut_min, reach);
 }
 
 Sweep::Range* Sweep::most_to_read() {
@@ -162,6 +175,7 @@ Sweep::Range* Sweep::most_to_read() {
     double most_left = 0;
     for (const auto& range : ranges_) {
         if (range->is_complete || range->is_being_cut || !range->stretch || !range->at.cursor) continue;
+        if (!range->is_known_on && !made_up_cut(*range)) continue;
         const auto left = sync::leads_between(*range->at.cursor, range->at.end, *range->stretch);
         if (left <= most_left) continue;
         most = range.get();

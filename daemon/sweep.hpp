@@ -37,14 +37,14 @@ struct Reading {
     std::size_t ranges_at_once = 24;      ///< one answer each: at 200 ms they are worth 120 pages/s
     std::int64_t leads_per_range = 4000;  ///< at the least, where the leads are known
     std::int64_t ranges_max = 256;
-    double cut_min = 1000;  ///< fewer leads than that are not cut off from a range that is being read
+    double cut_min = 400;  ///< fewer leads than that are not cut off at a made-up id: it costs half a page
     int page_limit = instantly::page_limit_max;
 };
 
 /// Reads the whole workspace, in ranges of ids side by side, for one chain of cursors is a page for each round trip
-/// (DESIGN §5). A workspace that is known is cut at its leads; one that is not, and what is left to a few ranges at
-/// the end, is cut while it is read, at made-up ids, if the server takes such cursors: the first cut tries that. Page
-/// and cursor are one transaction. What a server gets wrong in one range stops that range alone.
+/// (DESIGN §5). What is known is cut at its leads, and what is left to a few ranges at the end once more, down to
+/// pages; what is not known is cut while it is read, at made-up ids, if the server takes such cursors: the first cut
+/// tries that. Page and cursor are one transaction. What a server gets wrong in one range stops that range alone.
 class Sweep {
 public:
     Sweep(Pages& pages, store::Store& store, Clock& clock, Persistence persistence, std::string workspace,
@@ -67,6 +67,7 @@ private:
         bool is_made_up = false;  ///< its cursor is an id that no lead has
         bool is_complete = false;
         bool is_being_cut = false;
+        bool is_known_on = true;  ///< as far as is known: two pages of known leads or more are still to be read
         int steps_back = 0;
         int rejections = 0;  ///< of answers to the cursor, in a row
     };
@@ -78,6 +79,7 @@ private:
     Range* free_range();
     boost::asio::awaitable<Range*> cut();
     Range* most_to_read();
+    [[nodiscard]] std::optional<std::string> made_up_cut(const Range& range) const;
     boost::asio::awaitable<void> reload(Range& range);
     boost::asio::awaitable<void> read_page(Range& range);
     boost::asio::awaitable<instantly::ScannedPage> fetch_page(Range& range);

@@ -236,6 +236,25 @@ std::optional<std::string> Leads::id_before(const std::string& id) {
     return rows[0][0].as<std::string>();
 }
 
+std::optional<std::string> Leads::halfway(const std::string& cursor, const std::optional<std::string>& end,
+                                          int page) {
+    // Of a stretch that is longer than any range should be, the beginning has to do.
+    static const Statement statement{"halfway", R"sql(
+        WITH known AS MATERIALIZED (
+            SELECT instantly_id, row_number() OVER (ORDER BY instantly_id) AS n FROM (
+                SELECT instantly_id FROM sync.base
+                WHERE workspace = $1 AND instantly_id > $2::uuid AND instantly_id <= $3::uuid
+                  AND gone_at IS NULL AND deleted_at IS NULL
+                ORDER BY instantly_id LIMIT 20000
+            ) stretch
+        )
+        SELECT instantly_id FROM known WHERE n = (SELECT count(*) FROM known) / 2 / $4 * $4
+    )sql"};
+    const auto rows = execute(transaction_, statement, workspace_, cursor, end.value_or(last_id), page);
+    if (rows.empty()) return std::nullopt;
+    return rows[0][0].as<std::string>();
+}
+
 std::int64_t Leads::count() {
     static const Statement statement{"count_leads", R"sql(
         SELECT count(*) FROM sync.base WHERE workspace = $1 AND deleted_at IS NULL AND gone_at IS NULL

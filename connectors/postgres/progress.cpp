@@ -73,7 +73,7 @@ void Progress::cut_into_ranges(std::int64_t leads_per_range, std::int64_t ranges
     // yet.
     static const Statement statement{"cut_into_ranges", R"sql(
         WITH size AS MATERIALIZED (
-            SELECT greatest($2::int8, count(*) / $3::int8 + 1) AS leads FROM sync.base WHERE workspace = $1
+            SELECT $2::int8 * (count(*) / ($2::int8 * $3::int8) + 1) AS leads FROM sync.base WHERE workspace = $1
         ), known AS (
             SELECT instantly_id, row_number() OVER (ORDER BY instantly_id) AS n FROM sync.base
             WHERE workspace = $1 AND gone_at IS NULL AND deleted_at IS NULL

@@ -186,6 +186,10 @@ public:
     virtual std::vector<sync::InstantlyId> newest_time_ordered(int limit) = 0;
     /// The last known id before `id`: a cursor in place of one that the server refuses. Nothing: `id` was the first.
     virtual std::optional<std::string> id_before(const std::string& id) = 0;
+    /// The known id behind which half of what is known between the two begins, `end` included, so that a whole number
+    /// of pages lies before it: a cursor to share the rest with. Nothing where that is less than two pages.
+    virtual std::optional<std::string> halfway(const std::string& cursor, const std::optional<std::string>& end,
+                                               int page) = 0;
     /// Leads that are neither deleted here nor gone on Instantly.
     virtual std::int64_t count() = 0;
 

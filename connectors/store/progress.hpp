@@ -73,8 +73,8 @@ public:
     /// The chains of the first backfill, until the sweep behind them is finished; nothing: none were begun.
     virtual std::optional<SweepState> chains() = 0;
 
-    /// The sweep that is under way, or one that starts now, cut at leads that are known into ranges of about
-    /// `leads_per_range`, at most `ranges_max`.
+    /// The sweep that is under way, or one that starts now, cut at leads that are known into ranges of
+    /// `leads_per_range`, or of several times as many: of whole pages, and not more than `ranges_max`.
     virtual SweepState open_sweep(std::int64_t leads_per_range, std::int64_t ranges_max) = 0;
     /// One more page of the range or chain is processed. Save it in the transaction that holds the rows of the page.
     virtual void advance_range(std::int64_t number, const std::string& cursor, const SweepStep& page) = 0;

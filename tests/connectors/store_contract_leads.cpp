@@ -321,6 +321,21 @@ TEST_P(LeadsContract, KnowsTheIdBeforeAnother) {
     EXPECT_EQ(before(1), std::nullopt);
 }
 
+TEST_P(LeadsContract, HalvesWhatIsKnownInWholePages) {
+    synced({1, 2, 3, 4, 5, 6, 7, 8, 9});
+    mark_gone(3, sync::RemoteDeletes::mark);
+    const auto halfway = [&](int after, std::optional<int> last, int page) {
+        const auto end = last ? std::optional{instantly_id(*last).text} : std::nullopt;
+        return store_->run(
+            [&](Transaction& transaction) { return transaction.leads.halfway(instantly_id(after).text, end, page); });
+    };
+    EXPECT_EQ(halfway(1, std::nullopt, 2), instantly_id(4).text) << "2 and 4 of seven that are there";
+    EXPECT_EQ(halfway(1, std::nullopt, 1), instantly_id(5).text);
+    EXPECT_EQ(halfway(4, 8, 2), instantly_id(6).text) << "the end belongs to them";
+    EXPECT_EQ(halfway(4, 7, 2), std::nullopt) << "less than two pages";
+    EXPECT_EQ(halfway(9, std::nullopt, 1), std::nullopt);
+}
+
 TEST_P(LeadsContract, CountsLeadsThatAreThereOnBothSides) {
     synced({1, 2, 3});
     new_row("new@acme.io");

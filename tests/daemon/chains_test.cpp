@@ -5,7 +5,6 @@
 #include <gtest/gtest.h>
 
 #include "tests/daemon/synced_world.hpp"
-#include "tests/sandbox/instant.hpp"
 #include "tests/support/eventually.hpp"
 
 namespace leadsync::daemon {
@@ -70,18 +69,6 @@ protected:
         std::erase_if(requests, [](const auto& request) { return place_of(request).empty(); });
         return requests;
     }
-    /// Requests overlap that were answered within the latency of each other.
-    std::size_t most_at_once(const std::vector<nlohmann::json>& requests) {
-        std::vector<std::int64_t> times;
-        for (const auto& request : requests)
-            times.push_back(*sandbox::parse_iso(request.at("time").get<std::string>()));
-        std::size_t most = 0;
-        for (auto first = times.begin(), last = first; last != times.end(); ++last) {
-            while (*last - *first >= latency_ms) ++first;
-            most = std::max(most, static_cast<std::size_t>(last - first) + 1);
-        }
-        return most;
-    }
     void expect_all() {
         EXPECT_EQ(world().value("SELECT count(*) FROM sync.ranges"), "0");
         EXPECT_EQ(world().value("SELECT count(*) FROM crm.leads"),
@@ -102,8 +89,8 @@ TEST_P(FirstBackfillWithCursors, ReadsCampaignsAndListsSideBySideThenTheWorkspac
     for (const auto& request : requests) seen.insert(place_of(request));
     EXPECT_THAT(seen, testing::SizeIs(places));
     EXPECT_EQ(requests.size(), fewest_pages());
-    EXPECT_GE(most_at_once(requests), 6U);
-    EXPECT_LE(most_at_once(requests), few_chains.ranges_at_once);
+    EXPECT_GE(most_at_once(requests, latency_ms), 6U);
+    EXPECT_LE(most_at_once(requests, latency_ms), few_chains.ranges_at_once);
     // Behind them the workspace is read in ranges: some pages more than it fills, and a few to try what it takes.
     const auto all = world().instantly().requests("/leads/list");
     EXPECT_LE(all.size() - requests.size(), leads_max / 10 + 2 * few_chains.ranges_at_once);

@@ -17,12 +17,12 @@ constexpr std::size_t fewest_pages = 60;  // of 600 leads, ten on each
 
 class Sweeps : public testing::TestWithParam<const char*> {
 protected:
-    void begin() {
+    void begin(const Reading& reading = small_pages, int latency_ms = 0) {
         WorldSettings settings;
         settings.leads = 600;
-        settings.switches = {{"unknown_cursor", GetParam()}};
+        settings.switches = {{"unknown_cursor", GetParam()}, {"latency_ms", latency_ms}};
         settings.deletes.remote = sync::RemoteDeletes::remove;
-        settings.reading = small_pages;
+        settings.reading = reading;
         world_.emplace(settings);
     }
     SyncedWorld& world() { return *world_; }
@@ -73,6 +73,17 @@ TEST_P(Sweeps, AKnownWorkspaceIsCutAtItsLeads) {
     world().backfill_and_drain();
     EXPECT_EQ(world().value("SELECT count(*) FROM crm.leads"), "592");
     EXPECT_EQ(world().value("SELECT count(*) FROM crm.leads WHERE phone LIKE '+1 %' AND phone NOT LIKE '%(%'"), "13");
+    world().expect_agreement();
+}
+
+/// Nobody is to be idle beside a long range, and a cut is to cost no page.
+TEST_P(Sweeps, TheRestOfAKnownWorkspaceIsSharedDownToPages) {
+    begin({.ranges_at_once = 8, .leads_per_range = 300, .ranges_max = 2, .cut_min = 1000, .page_limit = 10}, 100);
+    world().sweep();
+    world().instantly().reset_log();
+    world().sweep();
+    EXPECT_GE(most_at_once(world().instantly().requests("/leads/list"), 100), 7U) << "of 8";
+    EXPECT_LE(pages(), fewest_pages + 1) << "and what tells that nothing follows";
     world().expect_agreement();
 }
 

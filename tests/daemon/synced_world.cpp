@@ -1,5 +1,6 @@
 #include "tests/daemon/synced_world.hpp"
 
+#include <algorithm>
 #include <cstdlib>
 
 #include <boost/asio/bind_cancellation_slot.hpp>
@@ -11,6 +12,7 @@
 #include "connectors/postgres/workspaces.hpp"
 #include "daemon/daemon.hpp"
 #include "daemon/tasks.hpp"
+#include "tests/sandbox/instant.hpp"
 #include "tests/support/agreement.hpp"
 #include "tests/support/eventually.hpp"
 
@@ -241,6 +243,17 @@ void Story::expect_in_step() {
     EXPECT_EQ(world().value("SELECT string_agg(sync_status || ': ' || coalesce(sync_error, ''), '; ') FROM crm.leads "
                             "WHERE sync_status <> 'synced' AND instantly_id IS NOT NULL"),
               "null");
+}
+
+std::size_t most_at_once(const std::vector<nlohmann::json>& requests, std::int64_t latency_ms) {
+    std::vector<std::int64_t> times;
+    for (const auto& request : requests) times.push_back(*sandbox::parse_iso(request.at("time").get<std::string>()));
+    std::size_t most = 0;
+    for (auto first = times.begin(), last = first; last != times.end(); ++last) {
+        while (*last - *first >= latency_ms) ++first;
+        most = std::max(most, static_cast<std::size_t>(last - first) + 1);
+    }
+    return most;
 }
 
 }  // namespace leadsync::daemon

@@ -101,6 +101,10 @@ private:
     std::unique_ptr<Running> running_;
 };
 
+/// How many of these requests of the sandbox's log were under way at once: they overlap when they were answered
+/// within the latency of each other.
+std::size_t most_at_once(const std::vector<nlohmann::json>& requests, std::int64_t latency_ms);
+
 /// A story: a world in step, an edit on either side, a sync, and how both sides stand then.
 class Story : public testing::Test {
 protected:

@@ -213,6 +213,18 @@ std::optional<std::string> ModelLeads::id_before(const std::string& id) {
     return std::prev(behind)->first.text;
 }
 
+std::optional<std::string> ModelLeads::halfway(const std::string& cursor, const std::optional<std::string>& end,
+                                               int page) {
+    std::vector<std::string> known;
+    const auto& bases = transaction_.read().bases;
+    const auto& ids = bases.by_instantly_id();
+    for (auto at = ids.upper_bound({cursor}); at != ids.end() && (!end || at->first.text <= *end); ++at)
+        if (const auto& base = bases.at(at->second); !base.deleted_at && !base.gone_at)
+            known.push_back(at->first.text);
+    const auto before = known.size() / 2 / static_cast<std::size_t>(page) * static_cast<std::size_t>(page);
+    return before == 0 ? std::nullopt : std::optional{known[before - 1]};
+}
+
 std::int64_t ModelLeads::count() {
     return std::ranges::count_if(transaction_.read().bases,
                                  [](const auto& base) { return !base.second.deleted_at && !base.second.gone_at; });

@@ -47,6 +47,8 @@ public:
     void forget_creates(const std::vector<sync::LeadId>& ids) override;
     std::vector<sync::InstantlyId> newest_time_ordered(int limit) override;
     std::optional<std::string> id_before(const std::string& id) override;
+    std::optional<std::string> halfway(const std::string& cursor, const std::optional<std::string>& end,
+                                       int page) override;
     std::int64_t count() override;
 
     void note_active(const std::vector<store::ActiveLead>& leads) override;

@@ -42,7 +42,8 @@ store::SweepState ModelProgress::open_sweep(std::int64_t leads_per_range, std::i
     if (!workspace.sweep) {
         workspace.sweep = ModelSweep{.started_at = transaction_.now(), .ranges = {}};
         const auto& bases = transaction_.read().bases;
-        const auto size = std::max(leads_per_range, static_cast<std::int64_t>(bases.size()) / ranges_max + 1);
+        const auto size =
+            leads_per_range * (static_cast<std::int64_t>(bases.size()) / (leads_per_range * ranges_max) + 1);
         std::vector<std::string> known;
         for (const auto& [id, base] : bases)
             if (!base.gone_at && !base.deleted_at) known.push_back(base.instantly_id.text);
