@@ -18,24 +18,30 @@ std::vector<std::string> places_of(const sync::MoveIntent& intent) {
 
 }  // namespace
 
-std::unique_ptr<Mover::Reservation> Mover::reserve(std::vector<Sending>& sendings) {
-    auto reservation = std::make_unique<Reservation>(taken_);
-    std::set<sync::MoveIntent> ours;
+Mover::Reservation::~Reservation() {
+    for (const auto& intent : intents_)
+        for (const auto& place : places_of(intent)) mover_.taken_.erase(place);
+    mover_.waiting_changed_.set();
+}
+
+bool Mover::is_free(const sync::MoveIntent& intent) const {
+    return std::ranges::none_of(places_of(intent), [this](const auto& place) { return taken_.contains(place); });
+}
+
+void Mover::reserve(std::vector<Sending>& sendings, Reservation& ours) {
     for (auto& sending : sendings) {
-        if (!sending.plan.move) continue;
-        const auto& intent = *sending.plan.move;
-        const auto places = places_of(intent);
-        const auto is_taken = [&](const auto& place) { return taken_.contains(place); };
-        if (!ours.contains(intent) && std::ranges::any_of(places, is_taken)) {
-            sending.plan.move.reset();
-            sending.waits = true;
-            continue;
-        }
-        for (const auto& place : places)
-            if (taken_.insert(place).second) reservation->ours_.push_back(place);
-        ours.insert(intent);
+        const auto& intent = sending.plan.move;
+        if (!intent || ours.intents_.contains(*intent)) continue;
+        if (is_free(*intent))
+            reserve(*intent, ours);
+        else
+            sending.leave_move_for_later();
     }
-    return reservation;
+}
+
+void Mover::reserve(const sync::MoveIntent& intent, Reservation& ours) {
+    for (auto& place : places_of(intent)) taken_.insert(std::move(place));
+    ours.intents_.insert(intent);
 }
 
 asio::awaitable<void> Mover::move(const std::vector<Sending*>& sendings) {
@@ -97,6 +103,27 @@ asio::awaitable<std::string> Mover::follow(sync::JobId id, std::size_t sent) {
     spdlog::warn("workspace {}: move job {} is still running; its leads are looked at later", context_.workspace,
                  id.text);
     co_return "";
+}
+
+// --- what waits ----------------------------------------------------------------------------------------------------
+
+void Mover::wait(const sync::MoveIntent& intent, store::Claim claim) {
+    waiting_.add(intent, std::move(claim), context_.clock.now());
+    waiting_changed_.set();
+}
+
+std::optional<Mover::Together> Mover::take_waiting(std::chrono::milliseconds gather) {
+    auto group = waiting_.take(context_.clock.now(), gather, [this](const auto& intent) { return is_free(intent); });
+    if (!group) return std::nullopt;
+    Together together{std::move(group->claims), std::make_unique<Reservation>(*this)};
+    reserve(group->intent, *together.places);
+    return together;
+}
+
+std::chrono::milliseconds Mover::waits_for(std::chrono::milliseconds gather) const {
+    const auto ready_in =
+        waiting_.ready_in(context_.clock.now(), gather, [this](const auto& intent) { return is_free(intent); });
+    return std::min(ready_in.value_or(context_.timing.moves_late), context_.timing.moves_late);
 }
 
 }  // namespace leadsync::daemon

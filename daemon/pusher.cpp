@@ -20,6 +20,7 @@ using store::Work;
 constexpr int batch_size = 100;  // ids in one look-up
 constexpr int batches_at_once = 4;
 constexpr std::size_t workers = 16;   // of which some may be waiting for a slow answer or a move
+constexpr std::size_t movers = 8;     // each with one job of many leads
 constexpr auto unwatched_poll = 60s;  // of the workers that whoever watches, or makes room, rings
 constexpr auto count_keeps = 60s;     // counting a million leads for every batch would cost more than the batch
 
@@ -43,12 +44,21 @@ void Pusher::stop() {
     stopping_ = true;
     edited_.set();
     for (std::size_t i = 0; i < workers; ++i) turn_.set();
+    for (std::size_t i = 0; i < movers; ++i) reconciler_.mover().waiting_changed().set();
 }
 
 asio::awaitable<void> Pusher::run() {
     std::vector<asio::awaitable<void>> tasks;
     for (std::size_t i = 0; i < workers; ++i) tasks.push_back(worker());
+    for (std::size_t i = 0; i < movers; ++i) tasks.push_back(mover());
     co_await all(std::move(tasks));
+    // Looked at anew by whoever comes next, also when this fails.
+    auto unmoved = reconciler_.mover().take_all();
+    try {
+        co_await context_.store.run([&](Transaction& transaction) { transaction.queue.defer(unmoved, 0ms); });
+    } catch (const store::StoreError& error) {
+        spdlog::warn("workspace {}: {}", context_.workspace, error.what());
+    }
 }
 
 /// One of the workers that have nothing to do watches, and hears what rings: it looks often as long as work keeps
@@ -75,11 +85,50 @@ asio::awaitable<void> Pusher::drain() {
             if (idle) co_return;
             bool watches = false;
             wait = std::min(co_await work_once(watches), context_.timing.read_back);
+            const auto moved = co_await move_once(wait > 0ms ? 0ms : context_.timing.moves_gather);
+            if (moved) continue;
         } catch (const store::StoreError& error) {
             spdlog::warn("workspace {}: queue: {}", context_.workspace, error.what());
         }
         if (wait > 0ms) co_await edited_.wait_for(context_.clock, wait);
     }
+}
+
+/// Moves the leads that batches have left to be moved together.
+asio::awaitable<void> Pusher::mover() {
+    auto& waiting = reconciler_.mover();
+    while (!stopping_) {
+        const auto gather = is_crowded_ ? context_.timing.moves_gather : context_.timing.moves_rest;
+        const auto moved = co_await move_once(gather);
+        if (moved) continue;
+        const auto wait =
+            admits_many() ? waiting.waits_for(gather) : std::max<milliseconds>(1s, context_.breaker.closed_for());
+        if (!stopping_) co_await waiting.waiting_changed().wait_for(context_.clock, wait);
+    }
+}
+
+bool Pusher::admits_many() const { return context_.breaker.admits(batch_size) >= batch_size; }
+
+/// Whether there was anything to do.
+asio::awaitable<bool> Pusher::move_once(milliseconds gather) {
+    auto& waiting = reconciler_.mover();
+    auto back = waiting.take_late();
+    std::optional<Mover::Together> together;
+    if (admits_many()) together = waiting.take_waiting(gather);
+    if (back.empty() && !together) co_return false;
+    if (together) {
+        waiting.waiting_changed().set();  // another may go beside it
+        auto claims = together->claims;
+        try {
+            co_await reconciler_.move_together(std::move(*together));
+        } catch (const store::StoreError& error) {
+            spdlog::warn("workspace {}: queue: {}", context_.workspace, error.what());
+            std::ranges::move(claims, std::back_inserter(back));
+        }
+        edited_.set();  // what was given back may be due before whoever watches would look again
+    }
+    if (!back.empty()) co_await give_back(std::move(back));
+    co_return true;
 }
 
 /// What a claim's transaction, which runs on another thread, is asked and tells.
@@ -118,6 +167,8 @@ asio::awaitable<milliseconds> Pusher::work_once(bool& watches, int leads) {
         if (leads_ != round.leads) leads_counted_ = context_.clock.now();
         leads_ = round.leads;
         asleep_ = round.claims.empty() ? asleep_ || round.asks_for_ring : false;
+        const bool is_crowded = round.claims.size() >= batch_size;
+        if (std::exchange(is_crowded_, is_crowded) != is_crowded) reconciler_.mover().waiting_changed().set();
         if (round.claims.empty()) co_return wait_after(round);
         found_at_ = context_.clock.now();
         if (std::exchange(watches, false)) watched_ = false;
@@ -238,9 +289,11 @@ asio::awaitable<void> Pusher::settle(const Claims& claims) {
     const auto again = std::ranges::stable_partition(known, std::not_fn(failed_before));
     Claims once_more{std::make_move_iterator(again.begin()), std::make_move_iterator(again.end())};
     known.erase(again.begin(), again.end());
+    // There are more to come, and moves of other batches may be the same.
+    const auto moves = claims.size() >= batch_size ? Reconciler::Moves::together : Reconciler::Moves::now;
     std::vector<asio::awaitable<void>> tasks;
-    if (!known.empty()) tasks.push_back(reconciler_.reconcile(std::move(known)));
-    if (!once_more.empty()) tasks.push_back(reconciler_.reconcile(std::move(once_more)));
+    if (!known.empty()) tasks.push_back(reconciler_.reconcile(std::move(known), moves));
+    if (!once_more.empty()) tasks.push_back(reconciler_.reconcile(std::move(once_more), moves));
     co_await all(std::move(tasks));
     if (auto unborn = of_kind(claims, Work::create); !unborn.empty()) co_await creator_.create(std::move(unborn));
 }

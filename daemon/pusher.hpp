@@ -27,11 +27,15 @@ private:
     struct Round;
 
     boost::asio::awaitable<void> worker();
+    boost::asio::awaitable<void> mover();
+    boost::asio::awaitable<bool> move_once(std::chrono::milliseconds gather);
     boost::asio::awaitable<std::chrono::milliseconds> work_once(bool& watches);
     boost::asio::awaitable<std::chrono::milliseconds> work_once(bool& watches, int leads);
     [[nodiscard]] Round begin_round(bool watches, int leads) const;
     void claim(store::Transaction& transaction, Round& round) const;
     void hold_avalanches(store::Transaction& transaction, Round& round) const;
+    /// Not while the breaker lets through a few as a trial, or none.
+    [[nodiscard]] bool admits_many() const;
     [[nodiscard]] std::chrono::milliseconds wait_after(const Round& round) const;
     boost::asio::awaitable<void> settle_in_turn(const Claims& claims);
     boost::asio::awaitable<void> settle(const Claims& claims);
@@ -50,6 +54,7 @@ private:
     int in_hand_ = 0;              ///< batches, but for those that take long
     bool watched_ = false;         ///< one of the workers waits for the next edit
     bool asleep_ = true;           ///< writers may ring
+    bool is_crowded_ = false;      ///< the last claim was a full batch: there is more
     bool stopping_ = false;
 };
 

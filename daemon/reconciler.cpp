@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <functional>
 #include <iterator>
+#include <span>
 
 #include <fmt/format.h>
 #include <spdlog/spdlog.h>
@@ -19,6 +20,7 @@ using store::Claim;
 using store::HoldKind;
 using store::Transaction;
 
+constexpr std::size_t ids_max = 100;       // in one look-up
 constexpr std::size_t leads_at_once = 32;  // between two looks at the clock
 constexpr int slow_looks_max = 3;          // in a row: a server that is always slow is written to all the same
 constexpr int merge_refusals_max = 3;      // of a merge that a request before may have carried out
@@ -54,25 +56,51 @@ std::string never_stored(const sync::MergeResult& result, int times) {
 
 // --- look, merge, plan ---------------------------------------------------------------------------------------------
 
-asio::awaitable<void> Reconciler::reconcile(Claims claims) {
+asio::awaitable<void> Reconciler::reconcile(Claims claims, Moves moves) {
+    const auto looked_at = context_.clock.now();
+    auto sendings = co_await prepare(std::move(claims));
+    if (moves == Moves::together)
+        for (auto& sending : sendings) sending.leave_move_for_later();
+    Mover::Reservation places{mover_};
+    co_await send_while_fresh(std::move(sendings), looked_at, places);
+}
+
+asio::awaitable<void> Reconciler::move_together(Mover::Together together) {
+    const auto looked_at = context_.clock.now();
+    std::vector<Sending> sendings;
+    auto prepare_some = [&](std::span<Claim> some) -> asio::awaitable<void> {
+        Claims claims{std::make_move_iterator(some.begin()), std::make_move_iterator(some.end())};
+        auto prepared = co_await prepare(std::move(claims));
+        std::ranges::move(prepared, std::back_inserter(sendings));
+    };
+    std::vector<asio::awaitable<void>> looks;
+    for (std::span rest{together.claims}; !rest.empty(); rest = rest.subspan(std::min(rest.size(), ids_max)))
+        looks.push_back(prepare_some(rest.first(std::min(rest.size(), ids_max))));
+    co_await all(std::move(looks));
+    co_await send_while_fresh(std::move(sendings), looked_at, *together.places);
+}
+
+/// Looks, merges, and settles what needs no call. Left are the leads to be sent.
+asio::awaitable<std::vector<Sending>> Reconciler::prepare(Claims claims) {
     LookUp seen;
     std::optional<sync::Failure> failure;
-    const auto looked_at = context_.clock.now();
     try {
         seen = co_await look_up(claims);
     } catch (const instantly::ApiError& error) {
         failure = error.failure();
     }
+    std::vector<Sending> sendings;
     if (failure) {
         // One bad lead must not take the batch down with it.
         if (failure->kind == sync::FailureKind::lead && claims.size() > 1) {
             for (const auto& claim : claims) {
                 Claims alone(1, claim);
-                co_await reconcile(std::move(alone));
+                co_await reconcile(std::move(alone), Moves::now);
             }
-            co_return;
+            co_return sendings;
         }
-        co_return co_await verdicts_.fail(std::move(claims), *failure);
+        co_await verdicts_.fail(std::move(claims), *failure);
+        co_return sendings;
     }
 
     auto sorted = sort(claims, std::move(seen));
@@ -83,7 +111,7 @@ asio::awaitable<void> Reconciler::reconcile(Claims claims) {
     });
     co_await settle_gone(std::move(sorted.gone));
     co_await merge_away(std::move(sorted.to_merge));
-    co_await send_while_fresh(std::move(sorted.sendings), looked_at);
+    co_return std::move(sorted.sendings);
 }
 
 asio::awaitable<Reconciler::LookUp> Reconciler::look_up(const Claims& claims) {
@@ -250,7 +278,8 @@ asio::awaitable<void> Reconciler::merge_away(Claim claim) {
 
 /// What is edited there between the look and the write is overwritten unseen: the API has no conditional write. So
 /// what can't leave soon, because the answer was slow or the budget is small, is looked at anew.
-asio::awaitable<void> Reconciler::send_while_fresh(std::vector<Sending> sendings, sync::SteadyTime looked_at) {
+asio::awaitable<void> Reconciler::send_while_fresh(std::vector<Sending> sendings, sync::SteadyTime looked_at,
+                                                   Mover::Reservation& places) {
     const auto is_fresh = [&] { return context_.clock.now() - looked_at <= context_.timing.look_keeps; };
     slow_looks_ = is_fresh() ? 0 : slow_looks_ + 1;
     bool goes = is_fresh() || slow_looks_ > slow_looks_max;
@@ -262,7 +291,7 @@ asio::awaitable<void> Reconciler::send_while_fresh(std::vector<Sending> sendings
         next += static_cast<std::ptrdiff_t>(std::min(left, leads_at_once));
         std::vector<Sending> part{std::make_move_iterator(begin), std::make_move_iterator(next)};
         if (goes)
-            co_await send(std::move(part));
+            co_await send(std::move(part), places);
         else
             for (const auto& sending : part) later.push_back(sending.claim);
         goes = goes && is_fresh();
@@ -272,8 +301,8 @@ asio::awaitable<void> Reconciler::send_while_fresh(std::vector<Sending> sendings
             [&](Transaction& transaction) { transaction.queue.defer(later, std::chrono::milliseconds{0}); });
 }
 
-asio::awaitable<void> Reconciler::send(std::vector<Sending> sendings) {
-    const auto reservation = mover_.reserve(sendings);
+asio::awaitable<void> Reconciler::send(std::vector<Sending> sendings, Mover::Reservation& places) {
+    mover_.reserve(sendings, places);
     std::map<std::string, std::vector<Sending*>> by_assignee;
     for (auto& sending : sendings) {
         if (!sending.plan.patch) continue;
@@ -411,7 +440,8 @@ asio::awaitable<void> Reconciler::record(const std::vector<Sending*>& sendings) 
     std::vector<std::string> interest_emails;
     store::Writes moved;
     Claims read_back;
-    Claims waiting;
+    std::vector<const Sending*> waiting;
+    Claims waiting_in_queue;
     Claims gone;
     std::vector<store::FailedClaim> again;
     std::vector<Verdicts::Judged> failed;
@@ -419,7 +449,7 @@ asio::awaitable<void> Reconciler::record(const std::vector<Sending*>& sendings) 
     std::vector<store::HistoryEntry> refusals;
     for (const auto* sending : sendings) {
         const auto& claim = sending->claim;
-        written.push_back(claim.id);
+        if (!sending->calls().empty()) written.push_back(claim.id);
         if (sending->plan.move && !sending->failure) moved[claim.id] = sync::expectations(*sending->plan.move);
         if (sending->plan.interest) interest_emails.push_back(sending->plan.interest->email);
         if (sending->gone) {
@@ -431,8 +461,12 @@ asio::awaitable<void> Reconciler::record(const std::vector<Sending*>& sendings) 
                 {claim.id, "", std::nullopt, std::nullopt, sync::Side::remote, "refused", sending->failure->message});
         } else if (sending->sent_again()) {
             again.push_back({claim, "not stored, sent again: " + joined(sending->lost), {}, timing.read_back});
+        } else if (sending->waits_for && mover_.has_room_to_wait()) {
+            waiting.push_back(sending);
+        } else if (sending->waits_for) {
+            waiting_in_queue.push_back(claim);
         } else {
-            (sending->waits ? waiting : read_back).push_back(claim);
+            read_back.push_back(claim);
         }
     }
     co_await context_.store.run([&](Transaction& transaction) {
@@ -444,10 +478,15 @@ asio::awaitable<void> Reconciler::record(const std::vector<Sending*>& sendings) 
         verdicts_.write(transaction, failed);
         queue.resent(again);
         queue.defer(read_back, timing.read_back);
-        queue.defer(waiting, timing.busy);
+        queue.defer(waiting_in_queue, timing.moves_gather);
         // The call is scoped, but a server that reads the scope otherwise would reach every lead of that email.
         queue.look_again(leads.with_emails(interest_emails), timing.read_back);
     });
+    for (const auto* sending : waiting) {
+        auto claim = sending->claim;
+        claim.expecting = claim.expecting || !sending->calls().empty();
+        mover_.wait(*sending->waits_for, std::move(claim));
+    }
     for (auto& lead : failed) co_await verdicts_.heed(std::move(lead));
     co_await settle_gone(std::move(gone));
 }

@@ -18,8 +18,19 @@ class Reconciler {
 public:
     Reconciler(PushContext& context, Verdicts& verdicts) : context_{context}, verdicts_{verdicts}, mover_{context} {}
 
+    /// What becomes of leads that are to be moved.
+    enum class Moves {
+        now,       ///< with those of the same claims
+        together,  ///< with those of claims to come, which are many: by move_together()
+    };
+
     /// At most 100 leads, the ids of one look-up.
-    boost::asio::awaitable<void> reconcile(Claims claims);
+    boost::asio::awaitable<void> reconcile(Claims claims, Moves moves);
+
+    /// Leads that wait for a move, to be taken and given to move_together(), or back to the queue.
+    [[nodiscard]] Mover& mover() { return mover_; }
+    /// Looks at them anew, for that was some time ago, and moves those that are still to be moved.
+    boost::asio::awaitable<void> move_together(Mover::Together together);
 
 private:
     /// What a look-up by ids came to.
@@ -38,6 +49,7 @@ private:
         std::vector<Sending> sendings;
     };
 
+    boost::asio::awaitable<std::vector<Sending>> prepare(Claims claims);
     boost::asio::awaitable<LookUp> look_up(const Claims& claims);
     [[nodiscard]] Sorted sort(const Claims& claims, LookUp seen) const;
     void sort_merged(const store::Claim& claim, MergedLead&& lead, Sorted& sorted) const;
@@ -45,8 +57,9 @@ private:
     boost::asio::awaitable<void> merge_away(Claims claims);
     boost::asio::awaitable<void> merge_away(store::Claim claim);
 
-    boost::asio::awaitable<void> send_while_fresh(std::vector<Sending> sendings, sync::SteadyTime looked_at);
-    boost::asio::awaitable<void> send(std::vector<Sending> sendings);
+    boost::asio::awaitable<void> send_while_fresh(std::vector<Sending> sendings, sync::SteadyTime looked_at,
+                                                  Mover::Reservation& places);
+    boost::asio::awaitable<void> send(std::vector<Sending> sendings, Mover::Reservation& places);
     void note(store::Transaction& transaction, const std::vector<Sending>& sendings) const;
     boost::asio::awaitable<void> call(std::vector<Sending>& sendings);
     boost::asio::awaitable<void> call_lead(Sending& sending);

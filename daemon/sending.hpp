@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <map>
 #include <optional>
+#include <utility>
 #include <vector>
 
 #include "connectors/instantly/api_error.hpp"
@@ -25,7 +26,7 @@ struct Sending {
     std::optional<sync::Failure> failure;
     bool called = false;  ///< its own calls, those of the patch, interest and subsequence, are over
     bool gone = false;
-    bool waits = false;  ///< for a campaign that another move holds
+    std::optional<sync::MoveIntent> waits_for;  ///< a move, not made now: with others, or when its places are free
 
     using Values = std::map<sync::Key, sync::Value>;
 
@@ -54,9 +55,11 @@ struct Sending {
         return all;
     }
 
+    void leave_move_for_later() { waits_for = std::exchange(plan.move, std::nullopt); }
+
     /// Whether anything that did not arrive has been sent once more: a move that waits has not.
     [[nodiscard]] bool sent_again() const {
-        if (!waits) return !lost.empty();
+        if (!waits_for) return !lost.empty();
         return std::ranges::any_of(lost, [&](const auto& key) { return arrived.contains(key); });
     }
 

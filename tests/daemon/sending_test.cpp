@@ -17,7 +17,7 @@ TEST(Sending, CountsALostWriteAsSentAgainWhenItWasSent) {
 TEST(Sending, DoesNotCountALostMoveThatWaitsForItsCampaign) {
     Sending sending;
     sending.lost = {"campaign"};
-    sending.waits = true;
+    sending.waits_for.emplace();
     EXPECT_FALSE(sending.sent_again()) << "five waits would be taken for five sendings, and the move given up on";
     sending.lost.emplace_back("phone");
     sending.accepted({{"phone", "1"}});
