@@ -239,7 +239,7 @@ asio::awaitable<void> Creator::settle_added(Rows rows, std::vector<instantly::Cr
         transaction.leads.created(created, context_.timing.patience, context_.clock.wall());
         transaction.leads.forget_creates(known);
         transaction.leads.add_history(history);
-        transaction.queue.defer(read_back, context_.timing.read_back);
+        transaction.queue.defer_together(read_back, context_.timing.read_back);
     });
     if (!created.empty()) co_await verdicts_.created();
     if (left.empty()) co_return;

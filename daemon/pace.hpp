@@ -33,6 +33,8 @@ public:
     /// The server has answered 429: nothing leaves for so long, and less than before for a while.
     void refused(std::chrono::milliseconds hold);
 
+    /// Requests that may leave in a second while the server refuses none.
+    [[nodiscard]] std::size_t per_second() const { return windows_.per_second(); }
     [[nodiscard]] std::size_t spent_in_minute() const { return windows_.spent_in_minute(clock_.now()); }
 
     /// What was let through lately, to be recorded by a process that ends in order: the next one then need not take

@@ -29,7 +29,7 @@ struct PusherTiming {
     std::chrono::milliseconds read_back{2'000};   ///< from a write to looking whether it shows
     std::chrono::milliseconds patience{30'000};   ///< how long a write may take to show before it is sent again
     std::chrono::milliseconds move_patience{120'000};
-    std::chrono::milliseconds job_poll_first{300};  ///< doubles up to job_poll_max
+    std::chrono::milliseconds job_poll_first{150};  ///< doubles up to job_poll_max
     std::chrono::milliseconds job_poll_max{5'000};
     std::chrono::milliseconds moves_gather{
         20'000};                                   ///< leads to move wait for others, while the queue is full of work

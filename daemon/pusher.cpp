@@ -18,7 +18,7 @@ using store::Transaction;
 using store::Work;
 
 constexpr int batch_size = 100;  // ids in one look-up
-constexpr int batches_at_once = 4;
+constexpr int batches_at_once = 8;
 constexpr std::size_t workers = 16;   // of which some may be waiting for a slow answer or a move
 constexpr std::size_t movers = 8;     // each with one job of many leads
 constexpr auto unwatched_poll = 60s;  // of the workers that whoever watches, or makes room, rings
@@ -36,7 +36,7 @@ Pusher::Pusher(PushContext context, Signal& edited)
     : context_{std::move(context)},
       edited_{edited},
       verdicts_{context_},
-      reconciler_{context_, verdicts_},
+      reconciler_{context_, verdicts_, turn_},
       creator_{context_, verdicts_},
       remover_{context_, verdicts_} {}
 
@@ -66,7 +66,7 @@ asio::awaitable<void> Pusher::run() {
 asio::awaitable<void> Pusher::worker() {
     bool watches = false;
     while (!stopping_) {
-        if (!watches && (watched_ || in_hand_ >= batches_at_once)) {
+        if (!watches && (watched_ || !has_room())) {
             co_await turn_.wait_for(context_.clock, unwatched_poll);
             continue;
         }
@@ -92,6 +92,12 @@ asio::awaitable<void> Pusher::drain() {
         }
         if (wait > 0ms) co_await edited_.wait_for(context_.clock, wait);
     }
+}
+
+/// What is looked at and then has to wait for its turn would have to be looked at again: no more than leaves in a
+/// second.
+bool Pusher::has_room() const {
+    return in_hand_ < batches_at_once && reconciler_.calls_left() < context_.pace.per_second();
 }
 
 /// Moves the leads that batches have left to be moved together.

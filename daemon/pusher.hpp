@@ -27,6 +27,7 @@ private:
     struct Round;
 
     boost::asio::awaitable<void> worker();
+    [[nodiscard]] bool has_room() const;
     boost::asio::awaitable<void> mover();
     boost::asio::awaitable<bool> move_once(std::chrono::milliseconds gather);
     boost::asio::awaitable<std::chrono::milliseconds> work_once(bool& watches);

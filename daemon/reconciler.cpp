@@ -54,6 +54,31 @@ std::string never_stored(const sync::MergeResult& result, int times) {
 
 }  // namespace
 
+/// The calls of some leads, counted until they are over, or are not made.
+class Reconciler::CallsLeft {
+public:
+    CallsLeft(Reconciler& reconciler, std::size_t calls) : reconciler_{reconciler}, calls_{calls} {
+        reconciler_.calls_left_ += calls_;
+    }
+    ~CallsLeft() { count_no_more(); }
+    CallsLeft(const CallsLeft&) = delete;
+    CallsLeft& operator=(const CallsLeft&) = delete;
+
+    /// What takes long holds up nothing else.
+    void count_no_more() { take_off(calls_); }
+    void one_is_over() { take_off(std::min<std::size_t>(calls_, 1)); }
+
+private:
+    void take_off(std::size_t calls) {
+        calls_ -= calls;
+        reconciler_.calls_left_ -= calls;
+        reconciler_.called_.set();
+    }
+
+    Reconciler& reconciler_;
+    std::size_t calls_;
+};
+
 // --- look, merge, plan ---------------------------------------------------------------------------------------------
 
 asio::awaitable<void> Reconciler::reconcile(Claims claims, Moves moves) {
@@ -106,7 +131,7 @@ asio::awaitable<std::vector<Sending>> Reconciler::prepare(Claims claims) {
     auto sorted = sort(claims, std::move(seen));
     co_await context_.store.run([&](Transaction& transaction) {
         transaction.queue.complete(sorted.finished);
-        transaction.queue.defer(sorted.later, context_.timing.read_back);
+        transaction.queue.defer_together(sorted.later, context_.timing.read_back);
         Verdicts::write_given_up(transaction, sorted.refused);
     });
     co_await settle_gone(std::move(sorted.gone));
@@ -285,13 +310,14 @@ asio::awaitable<void> Reconciler::send_while_fresh(std::vector<Sending> sendings
     bool goes = is_fresh() || slow_looks_ > slow_looks_max;
     // What goes in a request with others goes with all of them.
     auto next = std::stable_partition(sendings.begin(), sendings.end(), std::not_fn(has_calls_of_its_own));
+    CallsLeft left{*this, static_cast<std::size_t>(sendings.end() - next)};
     Claims later;
     for (auto begin = sendings.begin(); begin != sendings.end(); begin = next) {
-        const auto left = static_cast<std::size_t>(sendings.end() - next);
-        next += static_cast<std::ptrdiff_t>(std::min(left, leads_at_once));
+        const auto rest = static_cast<std::size_t>(sendings.end() - next);
+        next += static_cast<std::ptrdiff_t>(std::min(rest, leads_at_once));
         std::vector<Sending> part{std::make_move_iterator(begin), std::make_move_iterator(next)};
         if (goes)
-            co_await send(std::move(part), places);
+            co_await send(std::move(part), places, left);
         else
             for (const auto& sending : part) later.push_back(sending.claim);
         goes = goes && is_fresh();
@@ -301,7 +327,7 @@ asio::awaitable<void> Reconciler::send_while_fresh(std::vector<Sending> sendings
             [&](Transaction& transaction) { transaction.queue.defer(later, std::chrono::milliseconds{0}); });
 }
 
-asio::awaitable<void> Reconciler::send(std::vector<Sending> sendings, Mover::Reservation& places) {
+asio::awaitable<void> Reconciler::send(std::vector<Sending> sendings, Mover::Reservation& places, CallsLeft& left) {
     mover_.reserve(sendings, places);
     std::map<std::string, std::vector<Sending*>> by_assignee;
     for (auto& sending : sendings) {
@@ -321,7 +347,7 @@ asio::awaitable<void> Reconciler::send(std::vector<Sending> sendings, Mover::Res
     }
 
     co_await context_.store.run([&](Transaction& transaction) { note(transaction, sendings); });
-    co_await call(sendings);
+    co_await call(sendings, left);
 }
 
 /// Before the requests leave: what is awaited from now on, and what the history says of it.
@@ -348,12 +374,13 @@ void Reconciler::note(Transaction& transaction, const std::vector<Sending>& send
 
 /// The calls that each lead has to itself, then the rest. Leads whose calls take long hold up no other: those that
 /// are through by then go on, and the late ones follow.
-asio::awaitable<void> Reconciler::call(std::vector<Sending>& sendings) {
+asio::awaitable<void> Reconciler::call(std::vector<Sending>& sendings, CallsLeft& left) {
     Signal through;
     std::vector<Sending*> late;
     auto call_one = [&](Sending& sending) -> asio::awaitable<void> {
         co_await call_lead(sending);
         sending.called = true;
+        if (has_calls_of_its_own(sending)) left.one_is_over();
     };
     auto calling = [&]() -> asio::awaitable<void> {
         co_await for_each_of(sendings, calls_at_once, call_one);
@@ -361,6 +388,8 @@ asio::awaitable<void> Reconciler::call(std::vector<Sending>& sendings) {
     };
     auto finishing = [&]() -> asio::awaitable<void> {
         co_await through.wait_for(context_.clock, context_.timing.slow_batch);
+        const auto is_called = [](const Sending& sending) { return sending.called; };
+        if (!std::ranges::all_of(sendings, is_called)) left.count_no_more();
         std::vector<Sending*> in_time;
         for (auto& sending : sendings) (sending.called ? in_time : late).push_back(&sending);
         co_await finish(in_time);
@@ -477,7 +506,7 @@ asio::awaitable<void> Reconciler::record(const std::vector<Sending*>& sendings) 
         leads.add_history(refusals);
         verdicts_.write(transaction, failed);
         queue.resent(again);
-        queue.defer(read_back, timing.read_back);
+        queue.defer_together(read_back, timing.read_back);
         queue.defer(waiting_in_queue, timing.moves_gather);
         // The call is scoped, but a server that reads the scope otherwise would reach every lead of that email.
         queue.look_again(leads.with_emails(interest_emails), timing.read_back);

@@ -16,7 +16,9 @@ namespace leadsync::daemon {
 /// (DESIGN §4).
 class Reconciler {
 public:
-    Reconciler(PushContext& context, Verdicts& verdicts) : context_{context}, verdicts_{verdicts}, mover_{context} {}
+    /// `called` is rung when calls_left() becomes less.
+    Reconciler(PushContext& context, Verdicts& verdicts, Signal& called)
+        : context_{context}, verdicts_{verdicts}, called_{called}, mover_{context} {}
 
     /// What becomes of leads that are to be moved.
     enum class Moves {
@@ -27,12 +29,16 @@ public:
     /// At most 100 leads, the ids of one look-up.
     boost::asio::awaitable<void> reconcile(Claims claims, Moves moves);
 
+    /// Leads whose own calls are planned and not over.
+    [[nodiscard]] std::size_t calls_left() const { return calls_left_; }
+
     /// Leads that wait for a move, to be taken and given to move_together(), or back to the queue.
     [[nodiscard]] Mover& mover() { return mover_; }
     /// Looks at them anew, for that was some time ago, and moves those that are still to be moved.
     boost::asio::awaitable<void> move_together(Mover::Together together);
 
 private:
+    class CallsLeft;
     /// What a look-up by ids came to.
     struct LookUp {
         std::unordered_map<std::string, MergedLead> merged;  ///< by our id
@@ -59,9 +65,9 @@ private:
 
     boost::asio::awaitable<void> send_while_fresh(std::vector<Sending> sendings, sync::SteadyTime looked_at,
                                                   Mover::Reservation& places);
-    boost::asio::awaitable<void> send(std::vector<Sending> sendings, Mover::Reservation& places);
+    boost::asio::awaitable<void> send(std::vector<Sending> sendings, Mover::Reservation& places, CallsLeft& left);
     void note(store::Transaction& transaction, const std::vector<Sending>& sendings) const;
-    boost::asio::awaitable<void> call(std::vector<Sending>& sendings);
+    boost::asio::awaitable<void> call(std::vector<Sending>& sendings, CallsLeft& left);
     boost::asio::awaitable<void> call_lead(Sending& sending);
     boost::asio::awaitable<void> finish(const std::vector<Sending*>& sendings);
     boost::asio::awaitable<void> assign(const std::vector<Sending*>& sendings);
@@ -69,7 +75,9 @@ private:
 
     PushContext& context_;
     Verdicts& verdicts_;
+    Signal& called_;
     Mover mover_;
+    std::size_t calls_left_ = 0;
     int slow_looks_ = 0;  ///< in a row
 };
 

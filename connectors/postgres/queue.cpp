@@ -1,5 +1,6 @@
 #include "connectors/postgres/queue.hpp"
 
+#include <algorithm>
 #include <array>
 #include <unordered_set>
 
@@ -135,6 +136,23 @@ void Queue::defer(const std::vector<Claim>& claims, std::chrono::milliseconds de
     if (claims.empty()) return;
     const auto arrays = arrays_of(claims);
     execute(transaction_, statement, workspace_, arrays.ids, arrays.generations, arrays.tokens, delay.count());
+}
+
+void Queue::defer_together(const std::vector<Claim>& claims, std::chrono::milliseconds delay) {
+    static const Statement statement{"defer_together", R"sql(
+        UPDATE sync.queue q
+        SET lease_token = NULL, lease_until = NULL,
+            due_at = CASE WHEN q.generation = c.generation
+                          THEN date_bin($6::int8 * interval '1 millisecond', now() + $5::int8 * interval '1 millisecond',
+                                        timestamptz 'epoch') + $6::int8 * interval '1 millisecond'
+                          ELSE now() END
+        FROM unnest($2::uuid[], $3::int8[], $4::int8[]) AS c(lead_id, generation, token)
+        WHERE q.workspace = $1 AND q.lead_id = c.lead_id AND q.lease_token = c.token
+    )sql"};
+    if (claims.empty()) return;
+    const auto arrays = arrays_of(claims);
+    const auto step = std::max<std::int64_t>(1, delay.count() / 2);
+    execute(transaction_, statement, workspace_, arrays.ids, arrays.generations, arrays.tokens, delay.count(), step);
 }
 
 void Queue::retry(const std::vector<FailedClaim>& failed) {

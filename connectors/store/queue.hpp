@@ -71,6 +71,9 @@ public:
     virtual void complete(const std::vector<Claim>& claims) = 0;
     /// Gives leads back, due after `delay`; at once when edited meanwhile. Not an attempt.
     virtual void defer(const std::vector<Claim>& claims, std::chrono::milliseconds delay) = 0;
+    /// Likewise, and up to half as long again: what is given back within half the delay falls due at the same moment,
+    /// and can share a look-up.
+    virtual void defer_together(const std::vector<Claim>& claims, std::chrono::milliseconds delay) = 0;
 
     // What failed is kept in `crm.attempts`, of each lead the latest few. A claim that is no longer ours changes and
     // leaves nothing.

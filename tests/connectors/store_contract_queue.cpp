@@ -122,6 +122,24 @@ TEST_P(QueueContract, DefersWithoutBurningAnAttempt) {
     EXPECT_EQ(claim_one().generation, 2) << "edited meanwhile: at once";
 }
 
+TEST_P(QueueContract, BringsTogetherWhatIsDeferredOneByOne) {
+    synced({1, 2});
+    edit(1, "Ada");
+    edit(2, "Grace");
+    for (const auto& claimed : claim())
+        store_->run([&](Transaction& transaction) { transaction.queue.defer_together({claimed}, 1h); });
+    const auto due = store_->run([](Transaction& transaction) { return transaction.queue.next_due(true); }).value();
+    EXPECT_GT(due, 59min);
+    EXPECT_LE(due, 90min);
+    store_->advance(due);
+    const auto claimed = claim();
+    EXPECT_EQ(claimed.size(), 2U) << "by one look-up";
+    edit(1, "Joan");
+    for (const auto& lead : claimed)
+        store_->run([&](Transaction& transaction) { transaction.queue.defer_together({lead}, 1h); });
+    EXPECT_EQ(claim_one().id, lead_id(1)) << "edited meanwhile: at once";
+}
+
 TEST_P(QueueContract, CountsFailedAttemptsUntilTheNextEdit) {
     synced({1});
     edit(1, "Ada");

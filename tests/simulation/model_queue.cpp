@@ -105,6 +105,13 @@ void ModelQueue::defer(const std::vector<Claim>& claims, std::chrono::millisecon
     }
 }
 
+void ModelQueue::defer_together(const std::vector<Claim>& claims, std::chrono::milliseconds delay) {
+    const auto step = std::max(std::chrono::milliseconds{1}, delay / 2);
+    const auto since_epoch = (transaction_.now() + delay).time_since_epoch();
+    const auto due_in = since_epoch - since_epoch % step + step - transaction_.now().time_since_epoch();
+    defer(claims, std::chrono::duration_cast<std::chrono::milliseconds>(due_in));
+}
+
 void ModelQueue::retry(const std::vector<FailedClaim>& failed) {
     for (const auto& [claim, error, exchange, delay] : failed) {
         const auto [lead, unchanged] = release(claim);

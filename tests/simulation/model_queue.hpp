@@ -13,6 +13,7 @@ public:
     std::vector<store::Claim> claim(int limit, std::chrono::milliseconds lease, bool creates_too) override;
     void complete(const std::vector<store::Claim>& claims) override;
     void defer(const std::vector<store::Claim>& claims, std::chrono::milliseconds delay) override;
+    void defer_together(const std::vector<store::Claim>& claims, std::chrono::milliseconds delay) override;
     void retry(const std::vector<store::FailedClaim>& failed) override;
     void resent(const std::vector<store::FailedClaim>& failed) override;
     std::vector<sync::LeadId> dead_letter(const std::vector<store::FailedClaim>& failed) override;
