@@ -15,7 +15,8 @@ constexpr auto unrung_share = 10s;
 
 void ChangeGuard::begin(std::int64_t leads, std::int64_t changed) {
     has_begun_ = true;
-    allowed_ = sync::allowed(limit_, leads);
+    // Where nothing was known, nothing can have been edited in bulk since.
+    allowed_ = leads > 0 ? sync::allowed(limit_, leads) : std::nullopt;
     changed_ = changed;
 }
 
@@ -27,10 +28,10 @@ ChangeGuard::Share::Share(ChangeGuard& guard, std::int64_t leads, std::optional<
 }
 
 ChangeGuard::Share::Share(Share&& other) noexcept
-    : guard_{other.guard_}, leads_{std::exchange(other.leads_, 0)}, left_{other.left_} {}
+    : guard_{std::exchange(other.guard_, nullptr)}, leads_{other.leads_}, left_{other.left_} {}
 
 ChangeGuard::Share::~Share() {
-    if (leads_ == 0) return;
+    if (!guard_) return;
     guard_->reserved_ -= leads_;
     guard_->freed_.set();
 }
@@ -38,6 +39,7 @@ ChangeGuard::Share::~Share() {
 asio::awaitable<ChangeGuard::Share> ChangeGuard::reserve(std::int64_t leads) {
     while (allowed_ && reserved_ > 0 && changed_ + reserved_ + leads > *allowed_)
         co_await freed_.wait_for(clock_, unrung_share);
+    freed_.set();  // there may be enough for another
     std::optional<std::int64_t> left;
     if (allowed_) left = std::max<std::int64_t>(0, *allowed_ - changed_ - reserved_);
     co_return Share{*this, leads, left};

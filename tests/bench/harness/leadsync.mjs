@@ -14,8 +14,8 @@ export class Leadsync {
   #program;
   #config;
 
-  /** `freshness`: nothing is read again by itself while something is measured. */
-  constructor({ program, folder }, { database, sandbox, key, rate }) {
+  /** `freshness`: nothing is read again by itself while something is measured. `guard`: as it is unless given. */
+  constructor({ program, folder }, { database, sandbox, key, rate, guard = {} }) {
     this.#program = program;
     this.#config = `${folder}/leadsync-${++configs}.yaml`;
     const { per_second, per_minute, share } = rate;
@@ -29,7 +29,7 @@ workspaces:
     base_url: ${sandbox.url}
     rate: { per_second: ${per_second}, per_minute: ${per_minute}, share: ${share} }
     freshness: { new: 1h, rest: 1d }
-    guard: { changes: off }
+    guard: ${JSON.stringify(guard)}
 `,
       { mode: 0o600 },
     );
