@@ -148,6 +148,7 @@ asio::awaitable<Sweep::Range*> Sweep::cut() {
         } catch (const store::StoreError& error) {
             // It is read to the end that is known here, cut or not.
             spdlog::debug("workspace {}: {}", workspace_, error.what());
+            number.reset();
         }
         from->is_being_cut = false;
         if (made_up && at != made_up) --cuts_;
