@@ -33,6 +33,11 @@ public:
     /// The server has answered 429: nothing leaves for so long, and less than before for a while.
     void refused(std::chrono::milliseconds hold);
 
+    /// Whether a request of that lane waits for its turn.
+    [[nodiscard]] bool is_waited_for(sync::Lane lane) const {
+        return !waiting_.at(static_cast<std::size_t>(lane)).empty();
+    }
+
     /// Requests that may leave in a second while the server refuses none.
     [[nodiscard]] std::size_t per_second() const { return windows_.per_second(); }
     [[nodiscard]] std::size_t spent_in_minute() const { return windows_.spent_in_minute(clock_.now()); }

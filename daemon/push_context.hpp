@@ -31,11 +31,10 @@ struct PusherTiming {
     std::chrono::milliseconds move_patience{120'000};
     std::chrono::milliseconds job_poll_first{150};  ///< doubles up to job_poll_max
     std::chrono::milliseconds job_poll_max{5'000};
-    std::chrono::milliseconds moves_gather{
-        20'000};                                   ///< leads to move wait for others, while the queue is full of work
-    std::chrono::milliseconds moves_rest{200};     ///< and while it is not
-    std::chrono::milliseconds moves_late{60'000};  ///< from here on they are better looked at anew
-    std::chrono::milliseconds busy{1'000};         ///< until a lead that is busy is tried again
+    std::chrono::milliseconds moves_gather{5'000};   ///< leads to move wait for others, while the queue is full
+    std::chrono::milliseconds moves_rest{200};       ///< and while it is not
+    std::chrono::milliseconds moves_late{60'000};    ///< from here on they are better looked at anew
+    std::chrono::milliseconds busy{1'000};           ///< until a lead that is busy is tried again
     std::chrono::milliseconds creates_hold{60'000};  ///< until creates are tried again when the plan is full
     sync::Backoff backoff{};
     sync::Backoff reading{std::chrono::milliseconds{500}, std::chrono::minutes{1}};

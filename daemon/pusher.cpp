@@ -94,10 +94,11 @@ asio::awaitable<void> Pusher::drain() {
     }
 }
 
-/// What is looked at and then has to wait for its turn would have to be looked at again: no more than leaves in a
-/// second.
+/// What is looked at and then has to wait for its turn would have to be looked at again. So much is left to be called
+/// that there is always something while the next batch is looked at.
 bool Pusher::has_room() const {
-    return in_hand_ < batches_at_once && reconciler_.calls_left() < context_.pace.per_second();
+    return in_hand_ < batches_at_once
+           && reconciler_.calls_left() < std::max<std::size_t>(1, context_.pace.per_second() * 3 / 4);
 }
 
 /// Moves the leads that batches have left to be moved together.
@@ -255,26 +256,37 @@ void Pusher::hold_avalanches(Transaction& transaction, Round& round) const {
 /// A batch that takes long no longer counts as one in hand: others go on beside it.
 asio::awaitable<void> Pusher::settle_in_turn(const Claims& claims) {
     struct Place {
-        explicit Place(Pusher& its_pusher) : pusher{its_pusher} { ++pusher.in_hand_; }
+        Place(Pusher& its_pusher, std::size_t leads) : pusher{its_pusher}, calls{pusher.reconciler_, leads} {
+            ++pusher.in_hand_;
+        }
         ~Place() { leave(); }
         Place(const Place&) = delete;
         Place& operator=(const Place&) = delete;
         void leave() {
             if (!std::exchange(held, false)) return;
+            calls.count_no_more();
             --pusher.in_hand_;
             pusher.turn_.set();
         }
         Pusher& pusher;
+        Reconciler::CallsLeft calls;
         bool held = true;
     };
-    Place place{*this};
+    // The others are to be created or deleted, or are only looked at.
+    const auto may_call = std::ranges::count_if(
+        claims, [](const auto& claim) { return claim.work == Work::reconcile && claim.unsent; });
+    Place place{*this, static_cast<std::size_t>(may_call)};
     Signal settled;
+    bool is_settled = false;
     auto settling = [&]() -> asio::awaitable<void> {
-        co_await settle(claims);
+        co_await settle(claims, place.calls);
+        is_settled = true;
         settled.set();
     };
     auto leaving = [&]() -> asio::awaitable<void> {
-        co_await settled.wait_for(context_.clock, context_.timing.slow_batch);
+        // What waits for its turn would only wait longer beside others.
+        do co_await settled.wait_for(context_.clock, context_.timing.slow_batch);
+        while (!is_settled && context_.pace.is_waited_for(sync::Lane::push));
         place.leave();
     };
     std::vector<asio::awaitable<void>> tasks;
@@ -284,7 +296,7 @@ asio::awaitable<void> Pusher::settle_in_turn(const Claims& claims) {
     edited_.set();  // what was given back may be due before whoever watches would look again
 }
 
-asio::awaitable<void> Pusher::settle(const Claims& claims) {
+asio::awaitable<void> Pusher::settle(const Claims& claims, Reconciler::CallsLeft& left) {
     if (const auto idle = of_kind(claims, Work::nothing); !idle.empty())
         co_await context_.store.run([&](Transaction& transaction) { transaction.queue.complete(idle); });
     if (auto removals = of_kind(claims, Work::remove); !removals.empty())
@@ -298,8 +310,8 @@ asio::awaitable<void> Pusher::settle(const Claims& claims) {
     // There are more to come, and moves of other batches may be the same.
     const auto moves = claims.size() >= batch_size ? Reconciler::Moves::together : Reconciler::Moves::now;
     std::vector<asio::awaitable<void>> tasks;
-    if (!known.empty()) tasks.push_back(reconciler_.reconcile(std::move(known), moves));
-    if (!once_more.empty()) tasks.push_back(reconciler_.reconcile(std::move(once_more), moves));
+    if (!known.empty()) tasks.push_back(reconciler_.reconcile(std::move(known), moves, left));
+    if (!once_more.empty()) tasks.push_back(reconciler_.reconcile(std::move(once_more), moves, left));
     co_await all(std::move(tasks));
     if (auto unborn = of_kind(claims, Work::create); !unborn.empty()) co_await creator_.create(std::move(unborn));
 }

@@ -39,7 +39,7 @@ private:
     [[nodiscard]] bool admits_many() const;
     [[nodiscard]] std::chrono::milliseconds wait_after(const Round& round) const;
     boost::asio::awaitable<void> settle_in_turn(const Claims& claims);
-    boost::asio::awaitable<void> settle(const Claims& claims);
+    boost::asio::awaitable<void> settle(const Claims& claims, Reconciler::CallsLeft& left);
     boost::asio::awaitable<void> give_back(Claims claims);
 
     PushContext context_;

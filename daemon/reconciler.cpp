@@ -54,59 +54,35 @@ std::string never_stored(const sync::MergeResult& result, int times) {
 
 }  // namespace
 
-/// The calls of some leads, counted until they are over, or are not made.
-class Reconciler::CallsLeft {
-public:
-    CallsLeft(Reconciler& reconciler, std::size_t calls) : reconciler_{reconciler}, calls_{calls} {
-        reconciler_.calls_left_ += calls_;
-    }
-    ~CallsLeft() { count_no_more(); }
-    CallsLeft(const CallsLeft&) = delete;
-    CallsLeft& operator=(const CallsLeft&) = delete;
-
-    /// What takes long holds up nothing else.
-    void count_no_more() { take_off(calls_); }
-    void one_is_over() { take_off(std::min<std::size_t>(calls_, 1)); }
-
-private:
-    void take_off(std::size_t calls) {
-        calls_ -= calls;
-        reconciler_.calls_left_ -= calls;
-        reconciler_.called_.set();
-    }
-
-    Reconciler& reconciler_;
-    std::size_t calls_;
-};
-
 // --- look, merge, plan ---------------------------------------------------------------------------------------------
 
-asio::awaitable<void> Reconciler::reconcile(Claims claims, Moves moves) {
+asio::awaitable<void> Reconciler::reconcile(Claims claims, Moves moves, CallsLeft& left) {
     const auto looked_at = context_.clock.now();
-    auto sendings = co_await prepare(std::move(claims));
+    auto sendings = co_await prepare(std::move(claims), left);
     if (moves == Moves::together)
         for (auto& sending : sendings) sending.leave_move_for_later();
-    Mover::Reservation places{mover_};
-    co_await send_while_fresh(std::move(sendings), looked_at, places);
+    std::unique_ptr<Mover::Reservation> none;
+    co_await send_while_fresh(std::move(sendings), looked_at, std::move(none), left);
 }
 
 asio::awaitable<void> Reconciler::move_together(Mover::Together together) {
     const auto looked_at = context_.clock.now();
+    CallsLeft left{*this, 0};  // they have been called
     std::vector<Sending> sendings;
     auto prepare_some = [&](std::span<Claim> some) -> asio::awaitable<void> {
         Claims claims{std::make_move_iterator(some.begin()), std::make_move_iterator(some.end())};
-        auto prepared = co_await prepare(std::move(claims));
+        auto prepared = co_await prepare(std::move(claims), left);
         std::ranges::move(prepared, std::back_inserter(sendings));
     };
     std::vector<asio::awaitable<void>> looks;
     for (std::span rest{together.claims}; !rest.empty(); rest = rest.subspan(std::min(rest.size(), ids_max)))
         looks.push_back(prepare_some(rest.first(std::min(rest.size(), ids_max))));
     co_await all(std::move(looks));
-    co_await send_while_fresh(std::move(sendings), looked_at, *together.places);
+    co_await send_while_fresh(std::move(sendings), looked_at, std::move(together.places), left);
 }
 
 /// Looks, merges, and settles what needs no call. Left are the leads to be sent.
-asio::awaitable<std::vector<Sending>> Reconciler::prepare(Claims claims) {
+asio::awaitable<std::vector<Sending>> Reconciler::prepare(Claims claims, CallsLeft& left) {
     LookUp seen;
     std::optional<sync::Failure> failure;
     try {
@@ -120,15 +96,18 @@ asio::awaitable<std::vector<Sending>> Reconciler::prepare(Claims claims) {
         if (failure->kind == sync::FailureKind::lead && claims.size() > 1) {
             for (const auto& claim : claims) {
                 Claims alone(1, claim);
-                co_await reconcile(std::move(alone), Moves::now);
+                co_await reconcile(std::move(alone), Moves::now, left);
             }
             co_return sendings;
         }
+        left.are_over(claims.size());
         co_await verdicts_.fail(std::move(claims), *failure);
         co_return sendings;
     }
 
     auto sorted = sort(claims, std::move(seen));
+    const auto calling = std::ranges::count_if(sorted.sendings, has_calls_of_its_own);
+    left.are_over(claims.size() - static_cast<std::size_t>(calling));
     co_await context_.store.run([&](Transaction& transaction) {
         transaction.queue.complete(sorted.finished);
         transaction.queue.defer_together(sorted.later, context_.timing.read_back);
@@ -152,7 +131,8 @@ asio::awaitable<Reconciler::LookUp> Reconciler::look_up(const Claims& claims) {
         if (claim.approval == Approval::rejected && claim.approval_of)
             options.rejected.emplace(claim.id, *claim.approval_of);
     }
-    auto& client = std::ranges::any_of(claims, &Claim::expecting) ? context_.urgent : context_.client;
+    // Ahead of the calls of earlier batches: a look that waited behind them would no longer keep for its own.
+    auto& client = context_.urgent;
     auto page = co_await client.list_leads(query);
     LookUp outcome;
     for (const auto& lead : page.leads) missing.erase(lead.id.text);
@@ -304,22 +284,23 @@ asio::awaitable<void> Reconciler::merge_away(Claim claim) {
 /// What is edited there between the look and the write is overwritten unseen: the API has no conditional write. So
 /// what can't leave soon, because the answer was slow or the budget is small, is looked at anew.
 asio::awaitable<void> Reconciler::send_while_fresh(std::vector<Sending> sendings, sync::SteadyTime looked_at,
-                                                   Mover::Reservation& places) {
+                                                   std::unique_ptr<Mover::Reservation> places, CallsLeft& left) {
     const auto is_fresh = [&] { return context_.clock.now() - looked_at <= context_.timing.look_keeps; };
     slow_looks_ = is_fresh() ? 0 : slow_looks_ + 1;
     bool goes = is_fresh() || slow_looks_ > slow_looks_max;
     // What goes in a request with others goes with all of them.
     auto next = std::stable_partition(sendings.begin(), sendings.end(), std::not_fn(has_calls_of_its_own));
-    CallsLeft left{*this, static_cast<std::size_t>(sendings.end() - next)};
     Claims later;
     for (auto begin = sendings.begin(); begin != sendings.end(); begin = next) {
         const auto rest = static_cast<std::size_t>(sendings.end() - next);
         next += static_cast<std::ptrdiff_t>(std::min(rest, leads_at_once));
         std::vector<Sending> part{std::make_move_iterator(begin), std::make_move_iterator(next)};
+        if (!places) places = std::make_unique<Mover::Reservation>(mover_);
         if (goes)
-            co_await send(std::move(part), places, left);
+            co_await send(std::move(part), *places, left);
         else
             for (const auto& sending : part) later.push_back(sending.claim);
+        places.reset();
         goes = goes && is_fresh();
     }
     if (!later.empty())
@@ -380,7 +361,7 @@ asio::awaitable<void> Reconciler::call(std::vector<Sending>& sendings, CallsLeft
     auto call_one = [&](Sending& sending) -> asio::awaitable<void> {
         co_await call_lead(sending);
         sending.called = true;
-        if (has_calls_of_its_own(sending)) left.one_is_over();
+        if (has_calls_of_its_own(sending)) left.are_over(1);
     };
     auto calling = [&]() -> asio::awaitable<void> {
         co_await for_each_of(sendings, calls_at_once, call_one);
@@ -388,8 +369,6 @@ asio::awaitable<void> Reconciler::call(std::vector<Sending>& sendings, CallsLeft
     };
     auto finishing = [&]() -> asio::awaitable<void> {
         co_await through.wait_for(context_.clock, context_.timing.slow_batch);
-        const auto is_called = [](const Sending& sending) { return sending.called; };
-        if (!std::ranges::all_of(sendings, is_called)) left.count_no_more();
         std::vector<Sending*> in_time;
         for (auto& sending : sendings) (sending.called ? in_time : late).push_back(&sending);
         co_await finish(in_time);
@@ -469,7 +448,8 @@ asio::awaitable<void> Reconciler::record(const std::vector<Sending*>& sendings) 
     std::vector<std::string> interest_emails;
     store::Writes moved;
     Claims read_back;
-    std::vector<const Sending*> waiting;
+    std::vector<sync::MoveIntent> moves;
+    Claims waiting;  // for those
     Claims waiting_in_queue;
     Claims gone;
     std::vector<store::FailedClaim> again;
@@ -491,7 +471,9 @@ asio::awaitable<void> Reconciler::record(const std::vector<Sending*>& sendings) 
         } else if (sending->sent_again()) {
             again.push_back({claim, "not stored, sent again: " + joined(sending->lost), {}, timing.read_back});
         } else if (sending->waits_for && mover_.has_room_to_wait()) {
-            waiting.push_back(sending);
+            moves.push_back(*sending->waits_for);
+            waiting.push_back(claim);
+            if (!sending->calls().empty()) waiting.back().expecting = true;
         } else if (sending->waits_for) {
             waiting_in_queue.push_back(claim);
         } else {
@@ -507,15 +489,12 @@ asio::awaitable<void> Reconciler::record(const std::vector<Sending*>& sendings) 
         verdicts_.write(transaction, failed);
         queue.resent(again);
         queue.defer_together(read_back, timing.read_back);
-        queue.defer(waiting_in_queue, timing.moves_gather);
+        queue.put_aside(waiting, timing.moves_late);
+        queue.defer(waiting_in_queue, timing.moves_late);
         // The call is scoped, but a server that reads the scope otherwise would reach every lead of that email.
         queue.look_again(leads.with_emails(interest_emails), timing.read_back);
     });
-    for (const auto* sending : waiting) {
-        auto claim = sending->claim;
-        claim.expecting = claim.expecting || !sending->calls().empty();
-        mover_.wait(*sending->waits_for, std::move(claim));
-    }
+    for (std::size_t i = 0; i < waiting.size(); ++i) mover_.wait(moves[i], std::move(waiting[i]));
     for (auto& lead : failed) co_await verdicts_.heed(std::move(lead));
     co_await settle_gone(std::move(gone));
 }

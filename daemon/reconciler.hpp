@@ -1,5 +1,6 @@
 #pragma once
 
+#include <algorithm>
 #include <map>
 #include <string>
 #include <unordered_map>
@@ -26,10 +27,12 @@ public:
         together,  ///< with those of claims to come, which are many: by move_together()
     };
 
-    /// At most 100 leads, the ids of one look-up.
-    boost::asio::awaitable<void> reconcile(Claims claims, Moves moves);
+    class CallsLeft;
 
-    /// Leads whose own calls are planned and not over.
+    /// At most 100 leads, the ids of one look-up.
+    boost::asio::awaitable<void> reconcile(Claims claims, Moves moves, CallsLeft& left);
+
+    /// Leads in hand whose own calls are not over, or may be to come.
     [[nodiscard]] std::size_t calls_left() const { return calls_left_; }
 
     /// Leads that wait for a move, to be taken and given to move_together(), or back to the queue.
@@ -38,7 +41,6 @@ public:
     boost::asio::awaitable<void> move_together(Mover::Together together);
 
 private:
-    class CallsLeft;
     /// What a look-up by ids came to.
     struct LookUp {
         std::unordered_map<std::string, MergedLead> merged;  ///< by our id
@@ -55,7 +57,7 @@ private:
         std::vector<Sending> sendings;
     };
 
-    boost::asio::awaitable<std::vector<Sending>> prepare(Claims claims);
+    boost::asio::awaitable<std::vector<Sending>> prepare(Claims claims, CallsLeft& left);
     boost::asio::awaitable<LookUp> look_up(const Claims& claims);
     [[nodiscard]] Sorted sort(const Claims& claims, LookUp seen) const;
     void sort_merged(const store::Claim& claim, MergedLead&& lead, Sorted& sorted) const;
@@ -64,7 +66,7 @@ private:
     boost::asio::awaitable<void> merge_away(store::Claim claim);
 
     boost::asio::awaitable<void> send_while_fresh(std::vector<Sending> sendings, sync::SteadyTime looked_at,
-                                                  Mover::Reservation& places);
+                                                  std::unique_ptr<Mover::Reservation> places, CallsLeft& left);
     boost::asio::awaitable<void> send(std::vector<Sending> sendings, Mover::Reservation& places, CallsLeft& left);
     void note(store::Transaction& transaction, const std::vector<Sending>& sendings) const;
     boost::asio::awaitable<void> call(std::vector<Sending>& sendings, CallsLeft& left);
@@ -79,6 +81,31 @@ private:
     Mover mover_;
     std::size_t calls_left_ = 0;
     int slow_looks_ = 0;  ///< in a row
+};
+
+/// The calls that some leads may yet need, counted until they are over, or known not to be.
+class Reconciler::CallsLeft {
+public:
+    CallsLeft(Reconciler& reconciler, std::size_t calls) : reconciler_{reconciler}, calls_{calls} {
+        reconciler_.calls_left_ += calls_;
+    }
+    ~CallsLeft() { count_no_more(); }
+    CallsLeft(const CallsLeft&) = delete;
+    CallsLeft& operator=(const CallsLeft&) = delete;
+
+    void are_over(std::size_t calls) {
+        calls = std::min(calls, calls_);
+        if (calls == 0) return;
+        calls_ -= calls;
+        reconciler_.calls_left_ -= calls;
+        reconciler_.called_.set();
+    }
+    /// What takes long holds up nothing else.
+    void count_no_more() { are_over(calls_); }
+
+private:
+    Reconciler& reconciler_;
+    std::size_t calls_;
 };
 
 }  // namespace leadsync::daemon

@@ -9,8 +9,9 @@ namespace leadsync::sync {
 
 /// What a request is for, most urgent first. Source: DESIGN §6, Lanes.
 enum class Lane {
-    safety,  ///< read-back of writes; interest, unsubscribe, subsequences: a person is mailed, or no longer
-    push,    ///< every other write, and the looks before it
+    safety,  ///< interest, unsubscribe, subsequences: a person is mailed, or no longer; looks before and behind
+             ///< writes
+    push,    ///< every other write
     fresh,   ///< new leads, campaigns and lists
     active,  ///< leads in which something happened lately
     rest,    ///< sweeps and backfill

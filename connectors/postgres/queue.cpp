@@ -72,7 +72,8 @@ std::vector<Claim> Queue::claim(int limit, std::chrono::milliseconds lease, bool
             RETURNING q.*
         )
         SELECT leased.lead_id, leased.generation, leased.lease_token, leased.attempts, leased.resends,
-               b.instantly_id, b.expected IS NOT NULL AND b.expected_until > now() AS expecting,
+               b.instantly_id, leased.edited_at > coalesce(b.written_at, '-infinity') AS unsent,
+               b.expected IS NOT NULL AND b.expected_until > now() AS expecting,
                CASE WHEN b.deleted_at IS NOT NULL THEN 'remove'
                     WHEN b.lead_id IS NOT NULL THEN 'reconcile'
                     WHEN EXISTS (SELECT FROM crm.leads l WHERE l.workspace = $1 AND l.id = leased.lead_id) THEN 'create'
@@ -94,6 +95,7 @@ std::vector<Claim> Queue::claim(int limit, std::chrono::milliseconds lease, bool
         claim.lease_token = row["lease_token"].as<std::int64_t>();
         claim.attempts = row["attempts"].as<int>();
         claim.resends = row["resends"].as<int>();
+        claim.unsent = row["unsent"].as<bool>(false);
         claim.expecting = row["expecting"].as<bool>(false);
         claim.approval = approval_named(row["decision"].c_str());
         claim.approval_of = hold_kind_named(row["decided"].c_str());
@@ -153,6 +155,17 @@ void Queue::defer_together(const std::vector<Claim>& claims, std::chrono::millis
     const auto arrays = arrays_of(claims);
     const auto step = std::max<std::int64_t>(1, delay.count() / 2);
     execute(transaction_, statement, workspace_, arrays.ids, arrays.generations, arrays.tokens, delay.count(), step);
+}
+
+void Queue::put_aside(const std::vector<Claim>& claims, std::chrono::milliseconds how_long) {
+    static const Statement statement{"put_aside", R"sql(
+        UPDATE sync.queue q SET due_at = now() + $5::int8 * interval '1 millisecond'
+        FROM unnest($2::uuid[], $3::int8[], $4::int8[]) AS c(lead_id, generation, token)
+        WHERE q.workspace = $1 AND q.lead_id = c.lead_id AND q.generation = c.generation AND q.lease_token = c.token
+    )sql"};
+    if (claims.empty()) return;
+    const auto arrays = arrays_of(claims);
+    execute(transaction_, statement, workspace_, arrays.ids, arrays.generations, arrays.tokens, how_long.count());
 }
 
 void Queue::retry(const std::vector<FailedClaim>& failed) {
@@ -302,29 +315,43 @@ void Queue::forget_dead(const std::vector<sync::LeadId>& ids) {
 
 void Queue::release_all() {
     static const Statement statement{"release_all", R"sql(
-        UPDATE sync.queue SET lease_token = NULL, lease_until = NULL
+        UPDATE sync.queue SET lease_token = NULL, lease_until = NULL, due_at = least(due_at, now())
         WHERE workspace = $1 AND lease_token IS NOT NULL
     )sql"};
     execute(transaction_, statement, workspace_);
 }
 
 std::optional<std::chrono::milliseconds> Queue::next_due(bool creates_too) {
-    // Leads in hand stand first, a few hundred at most: behind them the order is that of the index.
+    // Leads in hand stand first: what is free is looked for behind them. Where nothing else is due, all that is due
+    // is in hand, and falls due again when its lease is lost.
     static const Statement statement{"next_due", R"sql(
-        SELECT ceil(extract(epoch FROM min(greatest(next.due_at, next.lease_until, now())) - now()) * 1000)::int8
-        FROM (
-            SELECT * FROM (
-                SELECT due_at, lease_until FROM sync.queue
-                WHERE workspace = $1 AND dead_at IS NULL AND held_at IS NULL AND kind <> 'create'
-                ORDER BY due_at LIMIT 1000
-            ) known
-            UNION ALL
-            SELECT * FROM (
-                SELECT due_at, lease_until FROM sync.queue
-                WHERE $2 AND workspace = $1 AND dead_at IS NULL AND held_at IS NULL AND kind = 'create'
-                ORDER BY due_at LIMIT 1000
-            ) unborn
-        ) next
+        WITH free AS MATERIALIZED (
+            SELECT min(due_at) AS due_at FROM (
+                (SELECT due_at FROM sync.queue
+                 WHERE workspace = $1 AND dead_at IS NULL AND held_at IS NULL AND kind <> 'create'
+                   AND (lease_until IS NULL OR lease_until <= now())
+                 ORDER BY due_at LIMIT 1)
+                UNION ALL
+                (SELECT due_at FROM sync.queue
+                 WHERE $2 AND workspace = $1 AND dead_at IS NULL AND held_at IS NULL AND kind = 'create'
+                   AND (lease_until IS NULL OR lease_until <= now())
+                 ORDER BY due_at LIMIT 1)
+            ) first
+        ), in_hand AS (
+            SELECT min(lease_until) AS ends FROM (
+                (SELECT lease_until FROM sync.queue
+                 WHERE workspace = $1 AND dead_at IS NULL AND held_at IS NULL AND kind <> 'create' AND due_at <= now()
+                 ORDER BY due_at LIMIT 1000)
+                UNION ALL
+                (SELECT lease_until FROM sync.queue
+                 WHERE $2 AND workspace = $1 AND dead_at IS NULL AND held_at IS NULL AND kind = 'create'
+                   AND due_at <= now()
+                 ORDER BY due_at LIMIT 1000)
+            ) leased
+        )
+        SELECT ceil(extract(epoch FROM CASE WHEN free.due_at <= now() THEN interval '0'
+                                            ELSE least(free.due_at, (SELECT ends FROM in_hand)) - now() END) * 1000)::int8
+        FROM free
     )sql"};
     const auto row = execute(transaction_, statement, workspace_, creates_too)[0];
     if (row[0].is_null()) return std::nullopt;

@@ -20,6 +20,7 @@ public:
     void complete(const std::vector<store::Claim>& claims) override;
     void defer(const std::vector<store::Claim>& claims, std::chrono::milliseconds delay) override;
     void defer_together(const std::vector<store::Claim>& claims, std::chrono::milliseconds delay) override;
+    void put_aside(const std::vector<store::Claim>& claims, std::chrono::milliseconds how_long) override;
     void retry(const std::vector<store::FailedClaim>& failed) override;
     void resent(const std::vector<store::FailedClaim>& failed) override;
     std::vector<sync::LeadId> dead_letter(const std::vector<store::FailedClaim>& failed) override;

@@ -38,8 +38,9 @@ struct Claim {
     Work work = Work::nothing;
     std::int64_t generation = 0;
     std::int64_t lease_token = 0;
-    int attempts = 0;        ///< failed ones before this
-    int resends = 0;         ///< how often its writes were sent again because they never showed
+    int attempts = 0;     ///< failed ones before this
+    int resends = 0;      ///< how often its writes were sent again because they never showed
+    bool unsent = false;  ///< edited here after our last write, if the clocks agree: mostly there is a call to make
     bool expecting = false;  ///< a write of ours may not show yet
     Approval approval = Approval::none;
     std::optional<HoldKind> approval_of;
@@ -74,6 +75,8 @@ public:
     /// Likewise, and up to half as long again: what is given back within half the delay falls due at the same moment,
     /// and can share a look-up.
     virtual void defer_together(const std::vector<Claim>& claims, std::chrono::milliseconds delay) = 0;
+    /// Keeps leads in hand, but out of the way: for `how_long` they stand behind what is due.
+    virtual void put_aside(const std::vector<Claim>& claims, std::chrono::milliseconds how_long) = 0;
 
     // What failed is kept in `crm.attempts`, of each lead the latest few. A claim that is no longer ours changes and
     // leaves nothing.

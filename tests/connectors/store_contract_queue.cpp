@@ -1,3 +1,5 @@
+#include <numeric>
+
 #include "tests/connectors/store_contract.hpp"
 
 namespace leadsync::store_contract {
@@ -274,6 +276,56 @@ TEST_P(QueueContract, ReturnsWhatAnEarlierProcessHeld) {
     complete({before});
     const auto after = claim_one();
     EXPECT_GT(after.lease_token, before.lease_token);
+}
+
+TEST_P(QueueContract, TellsWhichEditsWereNotSentYet) {
+    synced({1, 2});
+    edit(1, "Ada");
+    enqueue({lead_id(2)});
+    for (const auto& claimed : claim()) EXPECT_EQ(claimed.unsent, claimed.id == lead_id(1));
+    const auto later = store_->now() + 1s;
+    store_->run([&](Transaction& transaction) {
+        transaction.queue.release_all();
+        transaction.leads.wrote({lead_id(1)}, later);
+    });
+    for (const auto& claimed : claim()) EXPECT_FALSE(claimed.unsent);
+}
+
+TEST_P(QueueContract, KeepsWhatIsInHandBehindWhatIsDue) {
+    synced({1, 2});
+    enqueue({lead_id(1)});
+    const auto aside = claim_one();
+    const auto put_aside = [&] {
+        store_->run([&](Transaction& transaction) { transaction.queue.put_aside({aside}, 1min); });
+    };
+    put_aside();
+    EXPECT_NE(next_due(), 0ms) << "still in hand";
+    enqueue({lead_id(2)});
+    EXPECT_EQ(next_due(), 0ms);
+    complete({claim_one()});
+    complete({aside});
+    EXPECT_EQ(pending(), 0);
+    put_aside();
+    EXPECT_EQ(pending(), 0) << "a claim that is no longer ours changes nothing";
+
+    enqueue({lead_id(1)});
+    const auto lost = claim_one();
+    store_->run([&](Transaction& transaction) { transaction.queue.put_aside({lost}, 1h); });
+    store_->run([](Transaction& transaction) { transaction.queue.release_all(); });
+    EXPECT_EQ(claim_one().id, lead_id(1)) << "whoever kept it aside is gone";
+}
+
+TEST_P(QueueContract, SeesWhatIsDueBehindManyInHand) {
+    std::vector<int> numbers(1301);
+    std::iota(numbers.begin(), numbers.end(), 1);
+    synced(numbers);
+    std::vector<LeadId> ids;
+    for (const auto number : numbers) ids.push_back(lead_id(number));
+    enqueue(ids);
+    EXPECT_EQ(claim(1300).size(), 1300U);
+    EXPECT_EQ(next_due(), 0ms);
+    claim_one();
+    EXPECT_GT(*next_due(), 0ms);
 }
 
 TEST_P(QueueContract, TellsWhenTheNextLeadFallsDue) {

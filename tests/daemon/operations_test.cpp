@@ -448,6 +448,35 @@ TEST_F(Operations, WhatAPartialMoveLeavesBehindIsMovedByAnother) {
     EXPECT_EQ(count_there("campaign", source), 0U);
 }
 
+TEST_F(Operations, MovesOfManyBatchesAreOneJobForEachSourceAndTarget) {
+    begin({.leads = 900});
+    const auto target = local(0, "campaign");
+    const std::string elsewhere = " FROM crm.leads WHERE campaign <> '" + target + "'";
+    const auto sources = std::stoul(world().value("SELECT count(DISTINCT campaign)" + elsewhere));
+    ASSERT_GE(std::stoi(world().value("SELECT count(*)" + elsewhere)), 500) << "batches of a hundred";
+    world().sql("UPDATE crm.leads SET campaign = '" + target + "', phone = '+1 555' WHERE campaign <> '" + target
+                + "'");
+    expect_in_step();
+    EXPECT_EQ(world().value("SELECT count(*)" + elsewhere), "0");
+    EXPECT_GE(sources, 2U);
+    EXPECT_LE(world().requests("POST", "/leads/move"), 2 * sources) << "the last, smaller batch may go by itself";
+}
+
+TEST_F(Operations, MovesThatWaitForOthersAreInTheQueueWhenTheDaemonStops) {
+    begin({.leads = 900});
+    const auto target = local(0, "campaign");
+    world().sql("UPDATE crm.leads SET campaign = '" + target + "', phone = '+1 555' WHERE campaign <> '" + target
+                + "'");
+    ASSERT_TRUE(eventually([&] { return world().requests("PATCH", "/leads/") >= 150; }));
+    EXPECT_EQ(world().requests("POST", "/leads/move"), 0U);
+    EXPECT_NE(world().value("SELECT count(*) FROM sync.queue WHERE lease_until > now() AND due_at > now()"), "0");
+    world().stop();
+    EXPECT_EQ(world().value("SELECT count(*) FROM sync.queue WHERE lease_until > now()"), "0");
+    EXPECT_EQ(world().value("SELECT count(*) FROM sync.queue WHERE due_at > now() + interval '5 s'"), "0");
+    sync_once();
+    expect_in_step();
+}
+
 TEST_F(Operations, WhileAnotherJobHoldsTheCampaignAMoveAndADeleteWait) {
     in_step({.leads = 60, .switches = {{"job_delay_ms", 700}}, .deletes = {.local = sync::LocalDeletes::push}});
     const auto source = local(0, "campaign");

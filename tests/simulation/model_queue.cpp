@@ -62,6 +62,8 @@ Claim ModelQueue::lease_one(const LeadId& id, std::chrono::milliseconds lease) {
     claim.approval_of = lead.decided;
     if (const auto base = state.bases.find(id); base != state.bases.end()) {
         claim.instantly_id = base->second.instantly_id;
+        const auto& written_at = base->second.written_at;
+        claim.unsent = lead.edited_at && (!written_at || *lead.edited_at > *written_at);
         claim.expecting = base->second.expected && base->second.expected_until > transaction_.now();
     }
     if (const auto merge = state.merges.find(id); merge != state.merges.end()) {
@@ -110,6 +112,16 @@ void ModelQueue::defer_together(const std::vector<Claim>& claims, std::chrono::m
     const auto since_epoch = (transaction_.now() + delay).time_since_epoch();
     const auto due_in = since_epoch - since_epoch % step + step - transaction_.now().time_since_epoch();
     defer(claims, std::chrono::duration_cast<std::chrono::milliseconds>(due_in));
+}
+
+void ModelQueue::put_aside(const std::vector<Claim>& claims, std::chrono::milliseconds how_long) {
+    auto& queue = transaction_.write().queue;
+    for (const auto& claim : claims) {
+        const auto found = queue.find(claim.id);
+        const bool is_ours = found != queue.end() && found->second.lease_token == claim.lease_token;
+        if (is_ours && found->second.generation == claim.generation)
+            found->second.due_at = transaction_.now() + how_long;
+    }
 }
 
 void ModelQueue::retry(const std::vector<FailedClaim>& failed) {
@@ -184,6 +196,7 @@ void ModelQueue::release_all() {
         if (!lead.lease_token) continue;
         lead.lease_token.reset();
         lead.lease_until.reset();
+        lead.due_at = std::min(lead.due_at, transaction_.now());
     }
 }
 
