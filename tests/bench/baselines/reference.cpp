@@ -113,9 +113,9 @@ void upsert(pqxx::work& transaction, std::span<const Row> rows) {
     static const postgres::Statement statement{"upsert", R"sql(
         INSERT INTO reference.leads (id, hash, raw, email, first_name, last_name, company_name, campaign, list_id,
                                      timestamp_updated)
-        SELECT id, hash, raw, email, first_name, last_name, company_name, campaign, list_id, updated::timestamptz
+        SELECT id, hash, raw, email, first_name, last_name, company_name, campaign, list_id, updated
         FROM unnest($1::uuid[], $2::int8[], $3::jsonb[], $4::text[], $5::text[], $6::text[], $7::text[], $8::uuid[],
-                    $9::uuid[], $10::text[])
+                    $9::uuid[], $10::timestamptz[])
              AS u(id, hash, raw, email, first_name, last_name, company_name, campaign, list_id, updated)
         ON CONFLICT (id) DO UPDATE
             SET hash = excluded.hash, raw = excluded.raw, email = excluded.email, first_name = excluded.first_name,
