@@ -29,11 +29,6 @@ std::string hindrance(const sync::Content& local) {
     return {};
 }
 
-/// Whether the row says the target that the create went to.
-bool goes_to(const sync::Content& local, const store::NotedCreate& create) {
-    return sync::agree(local[Field::campaign], create.campaign) && sync::agree(local[Field::list_id], create.list);
-}
-
 }  // namespace
 
 asio::awaitable<void> Creator::create(Claims claims) {
@@ -62,7 +57,7 @@ asio::awaitable<void> Creator::create(Claims claims) {
         }
         const auto& local = found->second;
         const auto& campaign = local[Field::campaign];
-        Row row{claim, local, {}};
+        Row row{claim, local, {}, {}};
         if (const auto at = noted.find(claim.id); at != noted.end()) row.noted = at->second;
         if (claim.approval == store::Approval::rejected)
             refused["its creation was rejected; edit the row to ask again"].push_back(claim);
@@ -86,7 +81,8 @@ asio::awaitable<void> Creator::create(Claims claims) {
 
 /// A create has left, and its outcome is not known. If it was made it is adopted, wherever it is by now: somebody may
 /// have moved it already. Made again, it would be two, and the person mailed twice.
-asio::awaitable<bool> Creator::is_made(const Row& row, int looks) {
+asio::awaitable<Creator::Seen> Creator::look_for(const Row& row, int looks) {
+    Seen seen;
     for (; looks > 0; --looks) {
         const auto requested_at = context_.clock.wall();
         instantly::LeadQuery query;
@@ -97,10 +93,14 @@ asio::awaitable<bool> Creator::is_made(const Row& row, int looks) {
             return observe(transaction, std::move(observations), context_.observing, context_.clock.wall());
         });
         for (const auto& lead : result.merged)
-            if (lead.id == row.claim.id) co_return true;
+            if (lead.id == row.claim.id) {
+                seen.made = true;
+                co_return seen;
+            }
+        if (!page.leads.empty()) seen.others = true;
         if (looks > 1) co_await context_.clock.sleep_for(context_.timing.read_back);
     }
-    co_return false;
+    co_return seen;
 }
 
 /// One look at once, which mostly finds it; that it was not made is believed only when reads can't lag any more, and
@@ -111,23 +111,25 @@ asio::awaitable<void> Creator::resume(Row row) {
     const auto left = std::chrono::ceil<std::chrono::milliseconds>(may_show_until - context_.clock.wall());
     const bool too_early = left > 0ms;
     std::optional<instantly::ApiError> refusal;
-    bool made = false;
+    Seen seen;
     try {
-        made = co_await is_made(row, too_early ? 1 : looks_before_belief);
+        seen = co_await look_for(row, too_early ? 1 : looks_before_belief);
     } catch (const instantly::ApiError& error) {
         refusal = error;
     }
     if (refusal) co_return co_await verdicts_.fail(std::move(alone), refusal->failure());
-    if (!made && !too_early && goes_to(row.local, *row.noted)) {
-        // Should it be there all the same, Instantly makes no second one in the same place; and what was sent first
-        // stays noted, for that would be what it was made of.
+    if (!seen.made && !too_early) {
+        // Should it be there all the same, not listed, Instantly makes no second one in the same place, and none
+        // elsewhere either, where the row has another by now, as long as it is asked for that; and what was sent
+        // first stays noted, for that would be what it was made of.
+        row.nowhere_else = !seen.others;
         Rows again;
         again.push_back(std::move(row));
         co_return co_await add(std::move(again));
     }
     co_await context_.store.run([&](Transaction& transaction) {
-        if (made || !too_early) transaction.leads.forget_creates({row.claim.id});
-        transaction.queue.defer(alone, made || !too_early ? 0ms : left);
+        if (seen.made) transaction.leads.forget_creates({row.claim.id});
+        transaction.queue.defer(alone, seen.made ? 0ms : left);
     });
 }
 
@@ -189,7 +191,8 @@ asio::awaitable<void> Creator::add(Rows rows) {
             creations.push_back(instantly::creation_of(row.local));
             bodies.push_back(creations.back().body);
         }
-        answer = co_await context_.client.add_leads(campaign, list, std::move(bodies));
+        const auto where = rows.front().nowhere_else ? instantly::Unless::in_workspace : instantly::Unless::in_target;
+        answer = co_await context_.client.add_leads(campaign, list, std::move(bodies), where);
     } catch (const instantly::ApiError& error) {
         failure = error.failure();
         in_doubt = error.in_doubt() || creations.empty();  // or it did not come to the create
@@ -228,12 +231,13 @@ asio::awaitable<void> Creator::settle_added(Rows rows, std::vector<instantly::Cr
                            "POST /leads/add"});
         read_back.push_back(row.claim);
     }
+    const bool may_be_there = answer.duplicated > 0 || (rows.front().nowhere_else && answer.skipped > 0);
     Claims left;
     std::vector<sync::LeadId> known;
     for (std::size_t i = 0; i < rows.size(); ++i) {
         if (!done.contains(i)) left.push_back(rows[i].claim);
         // One that counts as there already may be what an earlier try has made.
-        if (done.contains(i) || answer.duplicated == 0) known.push_back(rows[i].claim.id);
+        if (done.contains(i) || !may_be_there) known.push_back(rows[i].claim.id);
     }
     co_await context_.store.run([&](Transaction& transaction) {
         transaction.leads.created(created, context_.timing.patience, context_.clock.wall());
@@ -250,7 +254,6 @@ asio::awaitable<void> Creator::settle_added(Rows rows, std::vector<instantly::Cr
         "{} on the block list",
         answer.duplicated + answer.duplicate_in_request, answer.skipped, answer.invalid_email, answer.incomplete,
         answer.in_blocklist);
-    const bool may_be_there = answer.duplicated > 0;
     constexpr int alone_max = 2;
     constexpr int there_max = 8;
     Claims again;

@@ -23,11 +23,17 @@ private:
         store::Claim claim;
         sync::Content local;
         std::optional<store::NotedCreate> noted;  ///< an earlier create whose outcome is not known
+        bool nowhere_else = false;                ///< sent again, to make a lead only where no other has that email
+    };
+    /// What looks for the lead of a create showed.
+    struct Seen {
+        bool made = false;
+        bool others = false;  ///< leads of that email that are not of this row
     };
     using Rows = std::vector<Row>;
 
     boost::asio::awaitable<void> resume(Row row);
-    boost::asio::awaitable<bool> is_made(const Row& row, int looks);
+    boost::asio::awaitable<Seen> look_for(const Row& row, int looks);
     boost::asio::awaitable<void> note(Rows& rows);
     boost::asio::awaitable<void> add(Rows rows);
     boost::asio::awaitable<void> adopt_existing(Rows& rows);

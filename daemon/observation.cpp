@@ -278,19 +278,22 @@ private:
         // Made by a create whose answer was lost: what was sent is what both sides start from.
         const auto noted = transaction_.leads.noted_creates({row.id});
         if (const auto create = noted.find(row.id); create != noted.end()) {
-            for (const auto& [key, value] : create->second.sent) sync::set_value(known.base.content, key, value);
-            take_what_was_resent(known.base.content, create->second, observation.lead.content);
-            known.base.content[Field::campaign] = create->second.campaign;
-            known.base.content[Field::list_id] = create->second.list;
+            take_what_was_sent(known.base.content, create->second, observation.lead.content);
         }
         created_.push_back(row.id);
         merge(std::move(known), observation, Guarded::no);
         result_.merged.back().adopted = true;
     }
 
-    /// Where the lead shows what the last attempt sent, that is what it was made of, or what comes to the same.
-    static void take_what_was_resent(sync::Content& base, const store::NotedCreate& create,
-                                     const sync::Content& remote) {
+    /// The first attempt made it, or the last. Where the lead shows what the last one sent, that is what it was made
+    /// of, or what comes to the same; and so it is with the place.
+    static void take_what_was_sent(sync::Content& base, const store::NotedCreate& create,
+                                   const sync::Content& remote) {
+        const bool is_where_sent_last = sync::agree(create.last_campaign, remote[Field::campaign])
+                                        && sync::agree(create.last_list, remote[Field::list_id]);
+        base[Field::campaign] = is_where_sent_last ? create.last_campaign : create.campaign;
+        base[Field::list_id] = is_where_sent_last ? create.last_list : create.list;
+        for (const auto& [key, value] : create.sent) sync::set_value(base, key, value);
         if (create.resent.empty()) return;
         auto keys = create.sent;
         keys.insert(create.resent.begin(), create.resent.end());

@@ -26,11 +26,12 @@ public:
         place_overtaken_ = is_overtaken_place();
         place_contested_ = has_moved(local_) && is_moved_remotely() && (place_overtaken_ || !is_awaited_place());
         for (const auto& line : field_table()) {
-            if (line.owner == Owner::both_ways)
-                merge_field(line.field);
-            else
+            if (line.owner != Owner::both_ways)
                 take_observed(line);
+            else if (std::ranges::count(place, line.field) == 0)
+                merge_field(line.field);
         }
+        merge_place();
         result_.remote.custom_variables = remote_.content.custom_variables;
         for (const auto& name : variable_names()) merge_variable(name);
         return std::move(result_);
@@ -62,6 +63,14 @@ private:
     /// A lead is in one place, campaign or list: where both sides have moved it, both columns go by one decision.
     [[nodiscard]] bool has_moved(const Content& side) const {
         return std::ranges::any_of(place, [&](Field field) { return !agree(side[field], base_.content[field]); });
+    }
+
+    /// The column that the row was moved by goes first, for the other follows what becomes of it.
+    void merge_place() {
+        auto columns = place;
+        std::ranges::stable_partition(columns,
+                                      [&](Field field) { return !agree(local_[field], base_.content[field]); });
+        for (const auto field : columns) merge_field(field);
     }
 
     [[nodiscard]] bool is_moved_remotely() const {
@@ -174,6 +183,8 @@ private:
         }
         if (const auto open = circumstances_.open.find(key); open != circumstances_.open.end())
             return settle(open->second, question, plan);
+        if (const auto verdict = is_place(key) ? verdict_on_place() : std::nullopt)
+            if (plan.decision != Decision::agreed) return follow(*verdict, question, plan);
         switch (plan.decision) {
             case Decision::agreed:
             case Decision::await:
@@ -217,6 +228,31 @@ private:
             return {question.remote};
         }
         if (open.local != question.local || open.remote != question.remote) report(Outcome::still_open);
+        result_.parked.push_back(question.key);
+        return {plan.base};
+    }
+
+    /// What a conflict on the other column of the place says of both.
+    struct Verdict {
+        std::optional<Side> side;  ///< nothing: the place waits for a person
+        bool is_word;              ///< a person's, or to be
+    };
+    [[nodiscard]] std::optional<Verdict> verdict_on_place() const {
+        if (std::ranges::any_of(place, [&](Field field) { return circumstances_.open.contains(key_of(field)); }))
+            return Verdict{place_resolution(), true};
+        const auto conflict =
+            std::ranges::find_if(result_.conflicts, [](const Conflict& known) { return is_place(known.key); });
+        if (conflict == result_.conflicts.end()) return std::nullopt;
+        return Verdict{conflict->resolution, false};
+    }
+
+    /// A place is not taken by half: what the other column's conflict decides, or leaves to a person, goes for both.
+    Answer follow(const Verdict& verdict, const Question& question, const KeyPlan& plan) {
+        if (plan.decision != Decision::take_remote)
+            return verdict.is_word ? conflict(question, plan, Rule::manual, verdict.side)
+                                   : conflict(question, plan, question.rule, winner(question));
+        if (verdict.side == Side::remote) return take(question, plan, verdict.is_word ? "resolution" : "edit");
+        if (verdict.side == Side::local) return {question.remote};
         result_.parked.push_back(question.key);
         return {plan.base};
     }

@@ -339,12 +339,13 @@ awaitable<RemoteLead> Client::create_lead(json lead) {
 }
 
 awaitable<AddedLeads> Client::add_leads(std::optional<sync::CampaignId> campaign, std::optional<sync::ListId> list,
-                                        std::vector<json> leads) {
+                                        std::vector<json> leads, Unless unless) {
     require(!leads.empty() && leads.size() <= add_max, "1 to 1,000 leads are added at a time");
     require(campaign.has_value() != list.has_value(), "leads are added to one campaign or one list");
     json body{{"leads", leads}};
     set(body, "campaign_id", campaign);
     set(body, "list_id", list);
+    if (unless == Unless::in_workspace) body["skip_if_in_workspace"] = true;
     const Answer answer = co_await post("/api/v2/leads/add", std::move(body));
     co_return parse_added(leads, answer);
 }

@@ -61,6 +61,12 @@ struct CreatedLead {
     sync::InstantlyId id;
 };
 
+/// Where `POST /api/v2/leads/add` is not to find a lead of the same email, for one to be made.
+enum class Unless {
+    in_target,
+    in_workspace,  ///< `skip_if_in_workspace`: counts as skipped where one is in any campaign or list
+};
+
 /// Answer of `POST /api/v2/leads/add`. A lead without an entry in `created` exists already or was refused.
 struct AddedLeads {
     std::vector<CreatedLead> created;
@@ -139,7 +145,8 @@ public:
     /// POST /api/v2/leads/add: at most 1,000 leads into one campaign or one list. Safe to retry: an email that is in
     /// that target already counts as duplicate and its id is not returned.
     boost::asio::awaitable<AddedLeads> add_leads(std::optional<sync::CampaignId> campaign,
-                                                 std::optional<sync::ListId> list, std::vector<nlohmann::json> leads);
+                                                 std::optional<sync::ListId> list, std::vector<nlohmann::json> leads,
+                                                 Unless unless = Unless::in_target);
 
     /// POST /api/v2/leads/merge: `source` into `destination`, which is answered.
     boost::asio::awaitable<sync::RemoteLead> merge_leads(sync::InstantlyId source, sync::InstantlyId destination);

@@ -130,11 +130,14 @@ void Leads::set_status(const std::vector<LeadId>& ids, sync::SyncStatus status, 
 
 void Leads::note_creates(const std::map<LeadId, store::NotedCreate>& creates) {
     static const Statement statement{"note_creates", R"sql(
-        INSERT INTO sync.creates (workspace, lead_id, attempted_at, last_attempt_at, campaign, list_id, sent)
-        SELECT $1, u.id, to_timestamp(u.at::float8), to_timestamp(u.at::float8), u.campaign, u.list_id, u.sent
+        INSERT INTO sync.creates (workspace, lead_id, attempted_at, last_attempt_at, campaign, list_id,
+                                  last_campaign, last_list_id, sent)
+        SELECT $1, u.id, to_timestamp(u.at::float8), to_timestamp(u.at::float8), u.campaign, u.list_id,
+               u.campaign, u.list_id, u.sent
         FROM unnest($2::uuid[], $3::text[], $4::uuid[], $5::uuid[], $6::jsonb[]) AS u(id, at, campaign, list_id, sent)
         ON CONFLICT (workspace, lead_id) DO UPDATE
-            SET last_attempt_at = excluded.last_attempt_at, resent = excluded.sent
+            SET last_attempt_at = excluded.last_attempt_at, resent = excluded.sent,
+                last_campaign = excluded.last_campaign, last_list_id = excluded.last_list_id
     )sql"};
     if (creates.empty()) return;
     BinaryArray ids{uuid};
@@ -156,7 +159,7 @@ void Leads::note_creates(const std::map<LeadId, store::NotedCreate>& creates) {
 std::map<LeadId, store::NotedCreate> Leads::noted_creates(const std::vector<LeadId>& ids) {
     static const Statement statement{"noted_creates", R"sql(
         SELECT lead_id, (extract(epoch FROM attempted_at) * 1000000)::int8, campaign, list_id, sent::text,
-               (extract(epoch FROM last_attempt_at) * 1000000)::int8, resent::text
+               (extract(epoch FROM last_attempt_at) * 1000000)::int8, resent::text, last_campaign, last_list_id
         FROM sync.creates WHERE workspace = $1 AND lead_id = ANY ($2::uuid[])
     )sql"};
     std::map<LeadId, store::NotedCreate> noted;
@@ -172,8 +175,9 @@ std::map<LeadId, store::NotedCreate> Leads::noted_creates(const std::vector<Lead
         const auto instant = [](const pqxx::field& field) {
             return sync::Instant{std::chrono::microseconds{field.as<std::int64_t>()}};
         };
-        noted.emplace(LeadId{row[0].c_str()}, store::NotedCreate{instant(row[1]), value(row[2]), value(row[3]),
-                                                                 values(row[4]), instant(row[5]), values(row[6])});
+        noted.emplace(LeadId{row[0].c_str()},
+                      store::NotedCreate{instant(row[1]), value(row[2]), value(row[3]), values(row[4]),
+                                         instant(row[5]), values(row[6]), value(row[7]), value(row[8])});
     }
     return noted;
 }

@@ -85,7 +85,8 @@ std::unordered_set<std::string> Leads::here_or_deleted(const std::vector<LeadId>
 std::unordered_map<std::string, store::LocalRow> Leads::adoptable(const std::vector<store::Identity>& leads,
                                                                   store::Lock lock) {
     static const std::string query = R"sql(
-        SELECT u.instantly_id, l.id, u.email IS NULL, c.sent::text
+        SELECT u.instantly_id, l.id, u.email IS NULL, c.sent::text,
+               (l.campaign = u.campaign OR (l.campaign IS NULL AND l.list_id = u.list_id)) IS TRUE
         FROM unnest($2::uuid[], $3::text[], $4::uuid[], $5::uuid[], $6::timestamptz[])
              AS u(instantly_id, email, campaign, list_id, created)
         JOIN crm.leads l ON l.workspace = $1 AND l.instantly_id IS NULL
@@ -117,20 +118,21 @@ std::unordered_map<std::string, store::LocalRow> Leads::adoptable(const std::vec
     std::vector<LeadId> wanted;
     std::unordered_map<std::string, const sync::Content*> contents;
     for (const auto& lead : leads) contents.emplace(lead.instantly_id.text, lead.content);
-    for (const auto& row : execute(transaction_, lock == store::Lock::rows ? lock_rows : look, workspace_,
-                                   ids.finish(), emails.finish(), campaigns.finish(), lists.finish(),
-                                   created.finish(), store::NotedCreate::clock_slack.count())) {
-        if (row[2].as<bool>()) {
-            const auto* content = contents.at(row[0].c_str());
-            const bool as_sent =
-                content != nullptr && !row[3].is_null()
-                && sync::shows_all(*content, expectations_from_json(nlohmann::json::parse(row[3].c_str())));
-            if (!as_sent) continue;
+    const auto is_as_sent = [&](const pqxx::row& row) {
+        const auto* content = contents.at(row[0].c_str());
+        return content != nullptr && !row[3].is_null()
+               && sync::shows_all(*content, expectations_from_json(nlohmann::json::parse(row[3].c_str())));
+    };
+    const auto pairs =
+        execute(transaction_, lock == store::Lock::rows ? lock_rows : look, workspace_, ids.finish(), emails.finish(),
+                campaigns.finish(), lists.finish(), created.finish(), store::NotedCreate::clock_slack.count());
+    for (const bool where_it_says : {true, false})
+        for (const auto& row : pairs) {
+            if (row[4].as<bool>() != where_it_says || (row[2].as<bool>() && !is_as_sent(row))) continue;
+            if (lead_of_row.contains(row[1].c_str()) || !taken.insert(row[0].c_str()).second) continue;
+            lead_of_row.emplace(row[1].c_str(), row[0].c_str());
+            wanted.push_back({row[1].c_str()});
         }
-        if (lead_of_row.contains(row[1].c_str()) || !taken.insert(row[0].c_str()).second) continue;
-        lead_of_row.emplace(row[1].c_str(), row[0].c_str());
-        wanted.push_back({row[1].c_str()});
-    }
     std::unordered_map<std::string, store::LocalRow> found;
     for (auto& row : rows(wanted)) {
         auto lead = lead_of_row.at(row.id.text);

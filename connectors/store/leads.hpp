@@ -66,7 +66,7 @@ struct Creation {
 };
 
 /// A create that is about to leave, or whose outcome is not known: where it makes its lead, if it does. A row that is
-/// sent elsewhere meanwhile would become two leads.
+/// set elsewhere meanwhile must not become two leads.
 /// Leads made up to `clock_slack` before are taken to be made by it: our clock need not be theirs.
 struct NotedCreate {
     static constexpr std::chrono::seconds clock_slack{60};
@@ -77,8 +77,10 @@ struct NotedCreate {
     /// What was sent: the base of the lead if it was made, and what it is known by where it has no email.
     std::map<sync::Key, sync::Value> sent{};
     sync::Instant last_at{};  ///< of the last attempt: reads may lag behind it
-    /// What the last attempt sent, where it was not the first: either may have made the lead.
+    /// What the last attempt sent, where it was not the first, and where it went: either may have made the lead.
     std::map<sync::Key, sync::Value> resent{};
+    sync::Value last_campaign{};
+    sync::Value last_list{};
 
     bool operator==(const NotedCreate&) const = default;
 };
@@ -135,7 +137,7 @@ public:
 
     /// Rows without a lead, by the remote lead that they are: by email and by where the row says; or, where a create
     /// is noted, by email and by having been made since then, wherever it is by now; without an email by what the
-    /// create had sent. A row at most once, a lead at most once.
+    /// create had sent. A row at most once, a lead at most once, and those first that are where the row says.
     virtual std::unordered_map<std::string, LocalRow> adoptable(const std::vector<Identity>& leads, Lock lock) = 0;
 
     virtual std::vector<LocalRow> rows(const std::vector<sync::LeadId>& ids) = 0;
@@ -176,7 +178,7 @@ public:
                             const sync::Value& error) = 0;
 
     /// Creates that are about to leave, at their `at`. One that is noted already stays as it is, but for when it was
-    /// attempted last, and what was sent then.
+    /// attempted last, and what was sent then, and where.
     virtual void note_creates(const std::map<sync::LeadId, NotedCreate>& creates) = 0;
     virtual std::map<sync::LeadId, NotedCreate> noted_creates(const std::vector<sync::LeadId>& ids) = 0;
     /// Their outcome is known.

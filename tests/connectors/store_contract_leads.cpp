@@ -613,14 +613,17 @@ TEST_P(LeadsContract, RemembersTheFirstCreateThatLeftUntilItIsForgotten) {
             return transaction.leads.noted_creates({lead_id(1), lead_id(2), lead_id(3)});
         });
     };
-    const store::NotedCreate to_campaign{an_instant, campaign_id, std::nullopt, {}, an_instant};
-    store::NotedCreate to_list{an_instant + 1h, std::nullopt, list_id, {}, an_instant + 1h};
+    const store::NotedCreate to_campaign{an_instant, campaign_id, std::nullopt, {}, an_instant, {}, campaign_id};
+    store::NotedCreate to_list{an_instant + 1h, std::nullopt, list_id,      {},
+                               an_instant + 1h, {},           std::nullopt, list_id};
     store_->run([&](Transaction& transaction) {
         transaction.leads.note_creates({{lead_id(1), to_campaign}, {lead_id(2), to_list}});
         transaction.leads.note_creates({{lead_id(2), {an_instant + 2h, campaign_id, std::nullopt}}});
         transaction.leads.note_creates({});
     });
     to_list.last_at = an_instant + 2h;
+    to_list.last_campaign = campaign_id;
+    to_list.last_list.reset();
     EXPECT_EQ(noted(), (Noted{{lead_id(1), to_campaign}, {lead_id(2), to_list}}));
     store_->run([](Transaction& transaction) { transaction.leads.forget_creates({lead_id(1), lead_id(3)}); });
     EXPECT_EQ(noted(), (Noted{{lead_id(2), to_list}}));
@@ -662,6 +665,20 @@ TEST_P(LeadsContract, AdoptsWhatANotedCreateHasMadeWhereverItIs) {
     EXPECT_TRUE(adoptable({made}).empty()) << "it was there before";
     EXPECT_EQ(adoptable({identity(2, "ada@acme.io", {}, list_id)}).size(), 1) << "and where the row says";
     EXPECT_TRUE(adoptable({identity(3, "grace@acme.io", campaign_id)}).empty());
+}
+
+TEST_P(LeadsContract, AdoptsFirstWhatIsWhereTheRowSays) {
+    const auto first = new_row("ada@acme.io");
+    const auto second = store_->insert(content({{"email", "ada@acme.io"}, {"list_id", list_id}}));
+    const store::NotedCreate sent{an_instant, campaign_id, std::nullopt};
+    store_->run([&](Transaction& transaction) { transaction.leads.note_creates({{first, sent}, {second, sent}}); });
+    auto in_list = identity(1, "ada@acme.io", {}, list_id);
+    in_list.created = "2026-01-02T03:04:06.000Z";
+    EXPECT_EQ(adoptable({in_list}), (std::map<std::string, LeadId>{{instantly_id(1).text, second}}));
+    auto elsewhere = identity(2, "ada@acme.io", {}, {});
+    elsewhere.created = in_list.created;
+    EXPECT_EQ(adoptable({elsewhere, in_list}),
+              (std::map<std::string, LeadId>{{instantly_id(1).text, second}, {instantly_id(2).text, first}}));
 }
 
 TEST_P(LeadsContract, AdoptsALeadWithoutAnEmailByWhatANotedCreateHadSent) {

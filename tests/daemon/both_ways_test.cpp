@@ -187,6 +187,28 @@ TEST_F(BothWays, ACreateWhoseAnswerWasLostMakesNoSecondLead) {
     expect_in_step();
 }
 
+TEST_F(BothWays, ACreateWhoseAnswerWasLostMakesNoSecondLeadElsewhere) {
+    begin({.rest = 1h, .new_leads = 1h, .patience = 1s});
+    world().instantly().set_switches({{"hidden_share", 1.0}});  // no look shows it
+    world().instantly().add_fault({{"kind", "lost"}, {"path", "/leads/add"}, {"count", 1}});
+    const auto campaign = world().any_campaign();
+    world().sql("INSERT INTO crm.leads (workspace, email, campaign, phone) VALUES ('acme', 'once@acme.io', '"
+                + campaign + "', '+1')");
+    ASSERT_TRUE(eventually([&] { return world().requests("POST", "/leads/add") == 1; }));
+    world().sql("UPDATE crm.leads SET phone = '+2', campaign = '" + world().other_campaign(campaign)
+                + "' WHERE email = 'once@acme.io'");
+    ASSERT_TRUE(eventually([&] { return world().requests("POST", "/leads/add") == 2; }));
+    world().instantly().set_switches({{"hidden_share", 0.0}});
+    ASSERT_TRUE(world().becomes("SELECT sync_status FROM crm.leads WHERE email = 'once@acme.io'", "synced"));
+    std::vector<std::string> found;
+    for (const auto& lead : world().instantly().all_leads())
+        if (lead.value("email", "") == "once@acme.io")
+            found.push_back(lead.value("campaign", "") + lead.value("phone", ""));
+    EXPECT_EQ(found, std::vector<std::string>{world().other_campaign(campaign) + "+2"});
+    EXPECT_EQ(world().value("SELECT count(*) FROM crm.leads"), "251");
+    expect_in_step();
+}
+
 TEST_F(BothWays, ALeadThatInstantlyHasAlreadyIsAdoptedByEmailAndTarget) {
     begin();
     const auto campaign = world().any_campaign();

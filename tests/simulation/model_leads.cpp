@@ -1,6 +1,7 @@
 #include "tests/simulation/model_leads.hpp"
 
 #include <algorithm>
+#include <set>
 
 namespace leadsync::simulation {
 namespace {
@@ -146,10 +147,9 @@ std::unordered_set<std::string> ModelLeads::here_or_deleted(const std::vector<Le
 std::unordered_map<std::string, store::LocalRow> ModelLeads::adoptable(const std::vector<store::Identity>& leads,
                                                                        store::Lock /*lock*/) {
     std::unordered_map<std::string, store::LocalRow> found;
+    std::set<LeadId> tied;
     const auto& creates = transaction_.read().creates;
-    for (const auto& [id, row] : transaction_.read().rows) {
-        if (!row.instantly_id.text.empty()) continue;
-        const auto& content = row.content;
+    const auto tie = [&](const LeadId& id, const sync::Content& content, bool where_it_says) {
         const auto noted = creates.find(id);
         const auto lead = std::ranges::find_if(leads, [&](const store::Identity& identity) {
             const bool is_target = equal(content[Field::campaign], identity.campaign)
@@ -161,10 +161,15 @@ std::unordered_map<std::string, store::LocalRow> ModelLeads::adoptable(const std
                                   ? same_email(content[Field::email], identity.email)
                                   : noted != creates.end() && !content[Field::email] && identity.content != nullptr
                                         && sync::shows_all(*identity.content, noted->second.sent);
-            return !found.contains(identity.instantly_id.text) && same && (is_target || was_made);
+            return !found.contains(identity.instantly_id.text) && same && (where_it_says ? is_target : was_made);
         });
-        if (lead != leads.end()) found.emplace(lead->instantly_id.text, store::LocalRow{id, readable(content)});
-    }
+        if (lead == leads.end()) return;
+        found.emplace(lead->instantly_id.text, store::LocalRow{id, readable(content)});
+        tied.insert(id);
+    };
+    for (const bool where_it_says : {true, false})
+        for (const auto& [id, row] : transaction_.read().rows)
+            if (row.instantly_id.text.empty() && !tied.contains(id)) tie(id, row.content, where_it_says);
     return found;
 }
 
@@ -462,6 +467,8 @@ void ModelLeads::note_creates(const std::map<LeadId, store::NotedCreate>& create
     for (const auto& [id, create] : creates) {
         const auto [noted, is_first] = transaction_.write().creates.emplace(id, create);
         noted->second.last_at = create.at;
+        noted->second.last_campaign = create.campaign;
+        noted->second.last_list = create.list;
         if (!is_first) noted->second.resent = create.sent;
     }
 }

@@ -159,6 +159,57 @@ TEST(ThreeWayMerge, WhatAMoveOfOursLeavesBehindIsNoEditThere) {
     EXPECT_TRUE(moved_back.changes.empty() && moved_back.conflicts.empty());
 }
 
+TEST(ThreeWayMerge, APlaceThatBothSidesChangedIsNotTakenByHalf) {
+    const std::string before = "aaaaaaaa-0000-4000-8000-000000000001";
+    const std::string ours = "bbbbbbbb-0000-4000-8000-000000000002";
+    const std::string theirs = "cccccccc-0000-4000-8000-000000000003";
+    const auto seen = remote(content({{"list_id", theirs}}));
+    const auto start = base(content({{"campaign", before}}));
+    const auto row = content({{"campaign", ours}});
+
+    const auto waits = merge(start, row, seen, {.fallback = Rule::manual});
+    EXPECT_EQ(waits.local, row) << "what waits for a person stays as it is";
+    EXPECT_EQ(waits.base.content, start.content);
+    EXPECT_EQ(waits.parked, (std::vector<Key>{"campaign", "list_id"}));
+    ASSERT_EQ(waits.conflicts.size(), 1U);
+
+    const OpenConflict open{1, ours, std::nullopt, {}};
+    for (const auto word : {std::optional<Side>{}, std::optional{Side::local}, std::optional{Side::remote}}) {
+        Circumstances at;
+        at.open.emplace("campaign", open).first->second.resolution = word;
+        const auto merged = merge(waits.base, waits.local, seen, {.fallback = Rule::manual}, at);
+        EXPECT_TRUE(merged.conflicts.empty());
+        EXPECT_EQ(merged.local, word == Side::remote ? seen.content : row) << "by one word";
+        EXPECT_EQ(merged.to_push, word == Side::local ? std::vector<Key>{"campaign"} : std::vector<Key>{});
+        EXPECT_EQ(merged.parked.size(), word ? 0U : 2U);
+    }
+
+    const auto overruled = merge(start, row, seen, {.fallback = Rule::remote});
+    EXPECT_EQ(overruled.local, seen.content);
+    const auto stands = merge(start, row, seen, {.fallback = Rule::local});
+    EXPECT_EQ(stands.local, row);
+    EXPECT_EQ(stands.to_push, std::vector<Key>{"campaign"});
+    const auto arrived = merge(stands.base, stands.local, remote(row), {});
+    EXPECT_EQ(arrived.local, row);
+    EXPECT_TRUE(arrived.to_push.empty() && arrived.conflicts.empty());
+}
+
+TEST(ThreeWayMerge, AnEditOfAPlaceThatWaitsGoesByTheSameWord) {
+    const std::string before = "aaaaaaaa-0000-4000-8000-000000000001";
+    const std::string ours = "bbbbbbbb-0000-4000-8000-000000000002";
+    const std::string theirs = "cccccccc-0000-4000-8000-000000000003";
+    // The campaign waits, and is taken back here for a list.
+    Circumstances at;
+    at.open.emplace("campaign", OpenConflict{1, ours, theirs, Side::remote});
+    const auto merged = merge(base(content({{"campaign", before}})), content({{"list_id", ours}}),
+                              remote(content({{"campaign", theirs}})), {.fallback = Rule::manual}, at);
+    EXPECT_EQ(merged.local, content({{"campaign", theirs}}));
+    EXPECT_TRUE(merged.to_push.empty());
+    ASSERT_EQ(merged.conflicts.size(), 1U) << "the list that is overruled stays readable";
+    EXPECT_EQ(merged.conflicts[0].local, ours);
+    EXPECT_EQ(merged.conflicts[0].resolution, Side::remote);
+}
+
 TEST(ThreeWayMerge, AWriteSentManyTimesIsBelievedToStandThereInAnotherFormWhereItIsText) {
     const Circumstances sent_often{.form_is_believed = true};
     const auto outcome_of = [&](const char* field, const char* before, const char* sent) {
