@@ -4,6 +4,7 @@
 #include <utility>
 
 #include <boost/asio/this_coro.hpp>
+#include <spdlog/spdlog.h>
 
 #include "connectors/instantly/api_error.hpp"
 
@@ -21,6 +22,10 @@ constexpr auto look_again = 1s;
 /// A turn is void so long after it came: what is recorded of a second is taken to have left within the next one.
 constexpr auto departs_within = 1s;
 constexpr std::size_t seconds_kept = 62;
+/// The part of a second's requests that is recorded in reserve.
+constexpr std::size_t reserve_part = 10;
+/// The second under which it is recorded: later than any recall, which takes what it finds for spent just now.
+constexpr sync::Instant in_reserve{std::chrono::sys_days{std::chrono::January / 1 / 2200}};
 
 sync::Instant second_of(sync::Instant at) { return std::chrono::floor<std::chrono::seconds>(at); }
 
@@ -125,8 +130,9 @@ awaitable<void> Pace::lead(Waiter& leader) {
         leader_waits_for_departure_ = false;
     } else if (*slot > now) {
         co_await leader.sleep_until(std::min(*slot, now + look_again));
-    } else if (!is_recorded()) {
-        co_await record();
+    } else if (!may_grant()) {
+        const auto alone = co_await recording_.lock(clock_);
+        if (!may_grant()) co_await record();
     } else {
         grant_next();
     }
@@ -149,7 +155,7 @@ void Pace::grant_next() {
     auto* next = line.front();
     line.pop_front();
     windows_.grant(clock_.now());
-    if (store_ != nullptr) ++seconds_.back().granted;
+    if (store_ != nullptr) note_grant();
     next->granted = true;
     next->ring();
 }
@@ -177,10 +183,39 @@ void Pace::refused(std::chrono::milliseconds hold) {
 
 // --- what was granted, across restarts ----------------------------------------------------------------------------
 
-bool Pace::is_recorded() const {
+/// In the second's record, or in the reserve.
+bool Pace::may_grant() const {
     if (store_ == nullptr) return true;
-    return !seconds_.empty() && seconds_.back().begin == second_of(clock_.wall())
-           && seconds_.back().granted < seconds_.back().recorded;
+    const bool in_record = !seconds_.empty() && seconds_.back().begin == second_of(clock_.wall())
+                           && seconds_.back().granted < seconds_.back().recorded;
+    return in_record || unrecorded() < reserved_;
+}
+
+int Pace::unrecorded() const {
+    int requests = 0;
+    for (const auto& second : seconds_) requests += std::max(0, second.granted - second.recorded);
+    return requests;
+}
+
+void Pace::note_grant() {
+    const auto second = second_of(clock_.wall());
+    if (seconds_.empty() || seconds_.back().begin != second) seconds_.push_back({second, 0, 0});
+    if (seconds_.size() > seconds_kept) seconds_.pop_front();
+    ++seconds_.back().granted;
+    if (unrecorded() > 0) in_debt_.set();
+}
+
+awaitable<void> Pace::record_behind() {
+    for (;;) {
+        co_await in_debt_.wait_for(clock_, until_rung);
+        const auto alone = co_await recording_.lock(clock_);
+        if (unrecorded() == 0) continue;
+        try {
+            co_await record();
+        } catch (const instantly::ApiError& error) {
+            spdlog::debug("{}", error.what());  // whoever finds the reserve used up is told
+        }
+    }
 }
 
 std::optional<std::vector<store::SpentSecond>> Pace::spent() const {
@@ -190,24 +225,31 @@ std::optional<std::vector<store::SpentSecond>> Pace::spent() const {
     return spent;
 }
 
-/// One write for a second's requests, before the first of them: what is recorded and not used is taken for used only
-/// by a process that comes after a crash.
+/// One write for a second's requests: what is recorded and not used, and the reserve, is taken for used only by a
+/// process that comes after a crash.
 awaitable<void> Pace::record() {
     const auto second = second_of(clock_.wall());
     auto spent = this->spent().value();
-    const bool more = !seconds_.empty() && seconds_.back().begin == second;
-    const int recorded = (more ? seconds_.back().granted : 0) + static_cast<int>(windows_.per_second());
-    if (more) spent.pop_back();
-    spent.push_back({second, recorded});
+    const auto per_second = static_cast<int>(windows_.per_second());
+    if (spent.empty() || spent.back().begin != second) spent.push_back({second, 0});
+    spent.back().requests += per_second;
     if (spent.size() > seconds_kept) spent.erase(spent.begin());
+    const auto seconds_recorded = spent.size();
+    const int reserve = per_second / static_cast<int>(reserve_part);
+    if (reserve > 0) spent.push_back({in_reserve, reserve});
     try {
         co_await store_->run([&](store::Transaction& transaction) { transaction.progress.record_spent(spent); });
     } catch (const store::StoreError& error) {
         throw instantly::ApiError{
             {.message = std::string{"nothing is sent while the request budget can't be recorded: "} + error.what()}};
     }
-    if (!more) seconds_.push_back({second, 0, 0});
-    seconds_.back().recorded = recorded;
+    reserved_ = reserve;
+    spent.resize(seconds_recorded);
+    for (const auto& [begin, requests] : spent) {
+        const auto known = std::ranges::find(seconds_, begin, &Second::begin);
+        if (known != seconds_.end()) known->recorded = requests;
+    }
+    if (seconds_.empty() || seconds_.back().begin < second) seconds_.push_back({second, 0, spent.back().requests});
     if (seconds_.size() > seconds_kept) seconds_.pop_front();
 }
 
@@ -228,7 +270,7 @@ awaitable<void> Pace::recall() {
         for (const auto& [second, requests] : spent) {
             const auto ago = std::max<sync::Instant::duration>(wall - (second + 1s + departs_within), 0s);
             windows_.remember(now - ago, static_cast<std::size_t>(std::max(requests, 0)));
-            seconds_.push_back({second, requests, requests});
+            seconds_.push_back({std::min(second, second_of(wall)), requests, requests});
         }
     }
     recalled_ = true;

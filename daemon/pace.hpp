@@ -12,20 +12,26 @@
 #include "connectors/instantly/transport.hpp"
 #include "connectors/store/store.hpp"
 #include "daemon/clock.hpp"
+#include "daemon/tasks.hpp"
 #include "sync/lanes.hpp"
 #include "sync/rate_windows.hpp"
 
 namespace leadsync::daemon {
 
-/// The request limiter of one workspace (DESIGN §6): every request waits here for its turn, in its lane. What was
-/// granted is recorded in the store before it leaves, a second of it at a time, so that the limits hold across a
-/// kill -9 too. Lives on one thread.
+/// The request limiter of one workspace (DESIGN §6): every request waits here for its turn, in its lane. What is
+/// granted is recorded in the store before it leaves, a second of it at a time and some in reserve, so that the
+/// limits hold across a kill -9 too, and the first requests after a rest need not wait for the disk. Lives on one
+/// thread.
 class Pace {
 public:
     /// `store`: where the budget is recorded; null: nowhere, for a command that runs beside the daemon.
     Pace(Clock& clock, sync::RateLimits limits, store::Store* store);
     Pace(const Pace&) = delete;
     Pace& operator=(const Pace&) = delete;
+
+    /// Records what leaves on the reserve, for as long as it is awaited. Without it the reserve is renewed when it is
+    /// used up.
+    boost::asio::awaitable<void> record_behind();
 
     /// The way to a turn in that lane. Its turns throw ApiError (nothing was sent) when the budget can't be recorded.
     instantly::Gate lane(sync::Lane lane);
@@ -64,7 +70,9 @@ private:
     void give_back();
     void tell_leader() const;
     void wake_next();
-    [[nodiscard]] bool is_recorded() const;
+    [[nodiscard]] bool may_grant() const;
+    [[nodiscard]] int unrecorded() const;
+    void note_grant();
     boost::asio::awaitable<void> record();
     boost::asio::awaitable<void> recall();
 
@@ -75,7 +83,10 @@ private:
     std::array<std::list<Waiter*>, sync::lane_count> waiting_;
     Waiter* leader_ = nullptr;  ///< the one that waits for the next slot; whose turn it is is decided then
     bool leader_waits_for_departure_ = false;
-    std::deque<Second> seconds_;
+    std::deque<Second> seconds_;  ///< in order
+    int reserved_ = 0;            ///< requests that are recorded for no second
+    AsyncMutex recording_;
+    Signal in_debt_;  ///< something left on the reserve
     bool recalled_ = false;
 };
 

@@ -68,6 +68,7 @@ asio::awaitable<void> WorkspaceSync::run() {
         tasks.push_back(observer_.follow_active_leads());
         tasks.push_back(observer_.watch_freshness());
         tasks.push_back(push());
+        tasks.push_back(pace_.record_behind());
         tasks.push_back(report_requests());
         tasks.push_back(prune_history());
         co_await all(std::move(tasks));

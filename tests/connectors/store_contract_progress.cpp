@@ -285,7 +285,8 @@ TEST_P(ProgressContract, KeepsWhatWasSpentLately) {
     const sync::Instant second{1'790'000'000s};
     const std::vector<store::SpentSecond> first{{second, 3}};
     const std::vector<store::SpentSecond> later{{second, 2}, {second + 1s, 100}};
-    for (const auto& seconds : {first, later}) {
+    const std::vector<store::SpentSecond> in_reserve{{sync::Instant{std::chrono::sys_days{2200y / 1 / 1}}, 10}};
+    for (const auto& seconds : {first, later, in_reserve}) {
         store_->run([&](Transaction& transaction) { transaction.progress.record_spent(seconds); });
         EXPECT_EQ(spent(), seconds);
     }

@@ -239,6 +239,42 @@ TEST_F(PaceTest, NothingIsSentThatCannotBeRecorded) {
     EXPECT_TRUE(sent->turn);
 }
 
+TEST_F(PaceTest, AfterARestTheFirstRequestsLeaveBeforeTheirSecondIsRecorded) {
+    make_recorded({100, 6000, 1});
+    ask(Lane::push);
+    let(5s);
+    store_fails_ = true;
+    std::vector<std::shared_ptr<Request>> requests;
+    for (int i = 0; i < 11; ++i) requests.push_back(ask(Lane::safety));
+    let(0ms);
+    EXPECT_EQ(departures_.size(), 11U) << "the reserve is ten requests";
+    EXPECT_NE(requests.back()->failure.find("nothing is sent"), std::string::npos);
+
+    die();
+    store_fails_ = false;
+    make_recorded({100, 6000, 1});
+    for (int i = 0; i < 200; ++i) ask(Lane::safety);
+    let(3s);
+    EXPECT_LE(most_within(1s), 100U) << "what left on the reserve counts for the next process";
+}
+
+TEST_F(PaceTest, TheReserveIsRenewedBehindWhatLeavesOnIt) {
+    make_recorded({100, 6000, 1});
+    boost::asio::co_spawn(*io_, pace_->record_behind(), boost::asio::detached);
+    for (int rest = 0; rest < 5; ++rest) {
+        for (int i = 0; i < 10; ++i) ask(Lane::safety);
+        let(10s);
+    }
+    EXPECT_EQ(departures_.size(), 50U);
+    store_fails_ = true;
+    for (int i = 0; i < 10; ++i) ask(Lane::safety);
+    let(0ms);
+    EXPECT_EQ(departures_.size(), 60U) << "it is whole again";
+    int recorded = 0;
+    for (const auto& second : store_.state().workspace.spent) recorded += second.requests;
+    EXPECT_GE(recorded, 60);
+}
+
 TEST_F(PaceTest, ASecondsRequestsAreOneWrite) {
     make_recorded({100, 6000, 1});
     for (int i = 0; i < 250; ++i) ask(Lane::push);
