@@ -72,7 +72,7 @@ asio::awaitable<void> Pusher::worker() {
         }
         watched_ = watches = true;
         const auto wait = co_await work_once(watches);
-        if (wait > 0ms && !stopping_) co_await edited_.wait_for(context_.clock, wait);
+        if (wait > 0ms && !stopping_) is_rung_ = co_await edited_.wait_for(context_.clock, wait);
     }
 }
 
@@ -144,7 +144,10 @@ struct Pusher::Round {
     bool creates_too = false;
     bool may_sleep = false;
     bool was_asleep = false;
+    bool is_rung = false;
+    bool is_backfilled = false;
     std::optional<std::int64_t> leads;  ///< nothing: to be counted
+    bool was_counted = false;
 
     Claims claims;
     std::optional<milliseconds> due;  ///< until the next lead falls due, where none was
@@ -171,8 +174,9 @@ asio::awaitable<milliseconds> Pusher::work_once(bool& watches, int leads) {
         for (const auto& why : round.held)
             spdlog::warn("workspace {}: {}; they are held: leadsync held list shows them, held approve lets them go",
                          context_.workspace, why);
-        if (leads_ != round.leads) leads_counted_ = context_.clock.now();
+        if (round.was_counted) leads_counted_ = context_.clock.now();
         leads_ = round.leads;
+        is_backfilled_ = round.is_backfilled;
         asleep_ = round.claims.empty() ? asleep_ || round.asks_for_ring : false;
         const bool is_crowded = round.claims.size() >= batch_size;
         if (std::exchange(is_crowded_, is_crowded) != is_crowded) reconciler_.mover().waiting_changed().set();
@@ -190,14 +194,17 @@ asio::awaitable<milliseconds> Pusher::work_once(bool& watches, int leads) {
     co_return 1s;
 }
 
-Pusher::Round Pusher::begin_round(bool watches, int leads) const {
+Pusher::Round Pusher::begin_round(bool watches, int leads) {
     const auto now = context_.clock.now();
     Round round;
     round.leads_max = leads;
     round.creates_too = !verdicts_.creates_held();
     round.may_sleep = watches && now - found_at_ >= context_.timing.awake;
     round.was_asleep = asleep_;
-    if (now - leads_counted_ <= count_keeps) round.leads = leads_;
+    round.is_rung = std::exchange(is_rung_, false);
+    round.is_backfilled = is_backfilled_;
+    // A few edits after a rest need not wait for a count.
+    if (now - leads_counted_ <= count_keeps || !is_crowded_) round.leads = leads_;
     return round;
 }
 
@@ -211,14 +218,17 @@ milliseconds Pusher::wait_after(const Round& round) const {
 
 void Pusher::claim(Transaction& transaction, Round& round) const {
     auto& queue = transaction.queue;
-    const bool creates_too = round.creates_too && transaction.progress.is_backfilled();
-    round.due = queue.next_due(creates_too);  // mostly all that has to be asked
-    if (round.due && *round.due <= 0ms) {
+    round.is_backfilled = round.is_backfilled || transaction.progress.is_backfilled();
+    const bool creates_too = round.creates_too && round.is_backfilled;
+    const auto claim_now = [&] {
         hold_avalanches(transaction, round);
         round.claims = queue.claim(round.leads_max, context_.timing.lease, creates_too);
         if (round.was_asleep && !round.claims.empty()) queue.wake();
-        return;
-    }
+    };
+    if (round.is_rung) claim_now();
+    if (!round.claims.empty()) return;
+    round.due = queue.next_due(creates_too);  // mostly all that has to be asked
+    if (round.due && *round.due <= 0ms) return claim_now();
     round.asks_for_ring = round.may_sleep;
     round.asleep = round.may_sleep && queue.fall_asleep();
 }
@@ -226,17 +236,16 @@ void Pusher::claim(Transaction& transaction, Round& round) const {
 /// More creates, edits or deletions than the guard lets through wait for an operator, before any of them is sent.
 void Pusher::hold_avalanches(Transaction& transaction, Round& round) const {
     auto& queue = transaction.queue;
-    bool counted_now = false;
     const auto count = [&] {
         // What is deleted here and waits to be deleted there is a part of what there was.
         round.leads =
             transaction.leads.count() + queue.backlog(HoldKind::remove, std::numeric_limits<std::int64_t>::max());
-        counted_now = true;
+        round.was_counted = true;
     };
     const auto check = [&](HoldKind kind, const char* what, const auto& allowed_of) {
         auto allowed = allowed_of(*round.leads);
         if (!allowed || !queue.exceeds(kind, *allowed)) return;
-        if (!counted_now) {  // a first backfill may have brought many since they were counted
+        if (!round.was_counted) {  // a first backfill may have brought many since they were counted
             count();
             allowed = allowed_of(*round.leads);
             if (!queue.exceeds(kind, *allowed)) return;

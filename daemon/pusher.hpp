@@ -32,7 +32,7 @@ private:
     boost::asio::awaitable<bool> move_once(std::chrono::milliseconds gather);
     boost::asio::awaitable<std::chrono::milliseconds> work_once(bool& watches);
     boost::asio::awaitable<std::chrono::milliseconds> work_once(bool& watches, int leads);
-    [[nodiscard]] Round begin_round(bool watches, int leads) const;
+    Round begin_round(bool watches, int leads);
     void claim(store::Transaction& transaction, Round& round) const;
     void hold_avalanches(store::Transaction& transaction, Round& round) const;
     /// Not while the breaker lets through a few as a trial, or none.
@@ -55,6 +55,8 @@ private:
     int in_hand_ = 0;              ///< batches, but for those that take long
     bool watched_ = false;         ///< one of the workers waits for the next edit
     bool asleep_ = true;           ///< writers may ring
+    bool is_rung_ = false;         ///< whoever watches was woken by something that may be due
+    bool is_backfilled_ = false;   ///< once and for all
     bool is_crowded_ = false;      ///< the last claim was a full batch: there is more
     bool stopping_ = false;
 };

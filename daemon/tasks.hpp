@@ -76,34 +76,37 @@ public:
             is_set_ = true;
             return;
         }
-        auto* alarm = waiting_.front();
+        auto* first = waiting_.front();
         waiting_.pop_front();
-        alarm->ring();
+        first->is_rung = true;
+        first->alarm.ring();
     }
 
-    /// Returns when set, at the latest after `longest`; takes the signal.
-    asio::awaitable<void> wait_for(Clock& clock, std::chrono::milliseconds longest) {
-        if (std::exchange(is_set_, false)) co_return;
+    /// Returns when set, at the latest after `longest`; takes the signal. Whether it was set.
+    asio::awaitable<bool> wait_for(Clock& clock, std::chrono::milliseconds longest) {
+        if (std::exchange(is_set_, false)) co_return true;
         const asio::any_io_executor executor = co_await asio::this_coro::executor;
         Waiting waiting{*this, executor, clock, clock.now() + longest};
         co_await waiting.alarm.wait();
+        co_return waiting.is_rung;
     }
 
 private:
     struct Waiting {
         Waiting(Signal& owner, const asio::any_io_executor& executor, Clock& clock, sync::SteadyTime at)
             : signal{owner}, alarm{executor, clock, at} {
-            signal.waiting_.push_back(&alarm);
+            signal.waiting_.push_back(this);
         }
-        ~Waiting() { std::erase(signal.waiting_, &alarm); }
+        ~Waiting() { std::erase(signal.waiting_, this); }
         Waiting(const Waiting&) = delete;
         Waiting& operator=(const Waiting&) = delete;
 
         Signal& signal;
         Alarm alarm;
+        bool is_rung = false;
     };
 
-    std::deque<Alarm*> waiting_;
+    std::deque<Waiting*> waiting_;
     bool is_set_ = false;
 };
 
