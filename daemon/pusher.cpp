@@ -242,24 +242,33 @@ void Pusher::hold_avalanches(Transaction& transaction, Round& round) const {
             transaction.leads.count() + queue.backlog(HoldKind::remove, std::numeric_limits<std::int64_t>::max());
         round.was_counted = true;
     };
-    const auto check = [&](HoldKind kind, const char* what, const auto& allowed_of) {
-        auto allowed = allowed_of(*round.leads);
-        if (!allowed || !queue.exceeds(kind, *allowed)) return;
-        if (!round.was_counted) {  // a first backfill may have brought many since they were counted
-            count();
-            allowed = allowed_of(*round.leads);
-            if (!queue.exceeds(kind, *allowed)) return;
-        }
-        round.held.push_back(fmt::format("more than {} leads were {} at once", *allowed, what));
-        queue.hold_backlog(kind, round.held.back());
-    };
     if (!round.leads) count();
+    auto allowed = allowed_of(*round.leads);
+    auto exceeded = queue.exceeded(allowed);
+    if (!exceeded.empty() && !round.was_counted) {  // a first backfill may have brought many since they were counted
+        count();
+        allowed = allowed_of(*round.leads);
+        exceeded = queue.exceeded(allowed);
+    }
+    for (const auto kind : exceeded) {
+        const auto* what = kind == HoldKind::create ? "created" : kind == HoldKind::change ? "edited" : "deleted";
+        round.held.push_back(fmt::format("more than {} leads were {} at once", allowed.at(kind), what));
+        queue.hold_backlog(kind, round.held.back());
+    }
+}
+
+/// How many of each kind the guard lets through at once, of what it watches.
+std::map<HoldKind, std::int64_t> Pusher::allowed_of(std::int64_t leads) const {
     const auto& guard = context_.guard;
-    check(HoldKind::create, "created", [&](std::int64_t leads) { return sync::allowed(guard.creates, leads); });
-    check(HoldKind::change, "edited", [&](std::int64_t leads) { return sync::allowed(guard.changes, leads); });
+    std::map<HoldKind, std::int64_t> allowed;
+    const auto allow = [&](HoldKind kind, std::optional<std::int64_t> most) {
+        if (most) allowed.emplace(kind, *most);
+    };
+    allow(HoldKind::create, sync::allowed(guard.creates, leads));
+    allow(HoldKind::change, sync::allowed(guard.changes, leads));
     if (context_.deletes.local == sync::LocalDeletes::push)
-        check(HoldKind::remove, "deleted",
-              [&](std::int64_t leads) { return sync::allowed_deletes(guard.deletes, leads); });
+        allow(HoldKind::remove, sync::allowed_deletes(guard.deletes, leads));
+    return allowed;
 }
 
 /// A batch that takes long no longer counts as one in hand: others go on beside it.

@@ -47,8 +47,11 @@ store::Approval approval_named(std::string_view name) {
 }
 
 std::vector<Claim> Queue::claim(int limit, std::chrono::milliseconds lease, bool creates_too) {
+    // Its commit need not wait for the disk: what a crash of the server loses is leases, which it voids anyway.
     static const Statement statement{"claim", R"sql(
-        WITH due AS (
+        WITH relaxed AS MATERIALIZED (
+            SELECT set_config('synchronous_commit', 'off', true)
+        ), due AS (
             SELECT waiting.place FROM (
                 SELECT * FROM (
                     SELECT q.ctid AS place, q.due_at FROM sync.queue q
@@ -80,7 +83,7 @@ std::vector<Claim> Queue::claim(int limit, std::chrono::milliseconds lease, bool
                     ELSE 'nothing' END AS work,
                coalesce(leased.decision, '') AS decision, coalesce(leased.decided, '') AS decided,
                m.destination_id, d.instantly_id AS merge_destination, (extract(epoch FROM now() - m.sent_at) * 1000)::int8 AS merge_sent_ago
-        FROM leased
+        FROM relaxed, leased
         LEFT JOIN sync.base b ON b.workspace = $1 AND b.lead_id = leased.lead_id
         LEFT JOIN sync.merges m ON m.workspace = $1 AND m.source_id = leased.lead_id
         LEFT JOIN sync.base d ON d.workspace = $1 AND d.lead_id = m.destination_id AND d.deleted_at IS NULL

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <map>
 #include <string>
 
 #include <pqxx/pqxx>
@@ -36,7 +37,7 @@ public:
     // held.cpp
     void rejected(const std::vector<sync::LeadId>& ids) override;
     std::int64_t backlog(store::HoldKind kind, std::int64_t limit) override;
-    bool exceeds(store::HoldKind kind, std::int64_t allowed) override;
+    std::vector<store::HoldKind> exceeded(const std::map<store::HoldKind, std::int64_t>& allowed) override;
     void hold_backlog(store::HoldKind kind, const std::string& why) override;
     void hold(store::HoldKind kind, const std::vector<sync::LeadId>& ids, const std::string& why) override;
     std::vector<sync::LeadId> held(store::HoldKind kind, const std::vector<sync::LeadId>& ids) override;

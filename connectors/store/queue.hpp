@@ -2,6 +2,7 @@
 
 #include <chrono>
 #include <cstdint>
+#include <map>
 #include <optional>
 #include <string>
 #include <vector>
@@ -117,8 +118,8 @@ public:
 
     /// How many local creates, changes or removals wait that no operator has approved; counts up to `limit`.
     virtual std::int64_t backlog(HoldKind kind, std::int64_t limit) = 0;
-    /// Whether more than `allowed` wait. As cheap as it can be: asked before each claim.
-    virtual bool exceeds(HoldKind kind, std::int64_t allowed) = 0;
+    /// The kinds of which more wait than are allowed. As cheap as it can be: asked before each claim.
+    virtual std::vector<HoldKind> exceeded(const std::map<HoldKind, std::int64_t>& allowed) = 0;
     /// Holds all of them in `crm.held` until an operator decides.
     virtual void hold_backlog(HoldKind kind, const std::string& why) = 0;
     /// Holds something that happened on Instantly; a lead that is held for it already stays as it is.

@@ -92,8 +92,8 @@ std::int64_t StoreContract::backlog(store::HoldKind kind, std::int64_t limit) {
     return store_->run([&](Transaction& transaction) { return transaction.queue.backlog(kind, limit); });
 }
 
-bool StoreContract::exceeds(store::HoldKind kind, std::int64_t allowed) {
-    return store_->run([&](Transaction& transaction) { return transaction.queue.exceeds(kind, allowed); });
+std::vector<store::HoldKind> StoreContract::exceeded(const std::map<store::HoldKind, std::int64_t>& allowed) {
+    return store_->run([&](Transaction& transaction) { return transaction.queue.exceeded(allowed); });
 }
 
 std::vector<std::string> StoreContract::history_lines() {

@@ -262,8 +262,11 @@ std::int64_t ModelQueue::backlog(HoldKind kind, std::int64_t limit) {
     return std::min(static_cast<std::int64_t>(undecided(kind).size()), limit);
 }
 
-bool ModelQueue::exceeds(HoldKind kind, std::int64_t allowed) {
-    return static_cast<std::int64_t>(undecided(kind).size()) > allowed;
+std::vector<HoldKind> ModelQueue::exceeded(const std::map<HoldKind, std::int64_t>& allowed) {
+    std::vector<HoldKind> kinds;
+    for (const auto& [kind, limit] : allowed)
+        if (static_cast<std::int64_t>(undecided(kind).size()) > limit) kinds.push_back(kind);
+    return kinds;
 }
 
 /// False: it waits for an operator's word already.

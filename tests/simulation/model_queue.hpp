@@ -28,7 +28,7 @@ public:
     void wake() override;
     void rejected(const std::vector<sync::LeadId>& ids) override;
     std::int64_t backlog(store::HoldKind kind, std::int64_t limit) override;
-    bool exceeds(store::HoldKind kind, std::int64_t allowed) override;
+    std::vector<store::HoldKind> exceeded(const std::map<store::HoldKind, std::int64_t>& allowed) override;
     void hold_backlog(store::HoldKind kind, const std::string& why) override;
     void hold(store::HoldKind kind, const std::vector<sync::LeadId>& ids, const std::string& why) override;
     std::vector<sync::LeadId> held(store::HoldKind kind, const std::vector<sync::LeadId>& ids) override;
