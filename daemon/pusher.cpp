@@ -143,7 +143,6 @@ struct Pusher::Round {
     int leads_max = 0;
     bool creates_too = false;
     bool may_sleep = false;
-    bool was_asleep = false;
     bool is_rung = false;
     bool is_backfilled = false;
     std::optional<std::int64_t> leads;  ///< nothing: to be counted
@@ -200,7 +199,6 @@ Pusher::Round Pusher::begin_round(bool watches, int leads) {
     round.leads_max = leads;
     round.creates_too = !verdicts_.creates_held();
     round.may_sleep = watches && now - found_at_ >= context_.timing.awake;
-    round.was_asleep = asleep_;
     round.is_rung = std::exchange(is_rung_, false);
     round.is_backfilled = is_backfilled_;
     // A few edits after a rest need not wait for a count.
@@ -221,9 +219,14 @@ void Pusher::claim(Transaction& transaction, Round& round) const {
     round.is_backfilled = round.is_backfilled || transaction.progress.is_backfilled();
     const bool creates_too = round.creates_too && round.is_backfilled;
     const auto claim_now = [&] {
-        hold_avalanches(transaction, round);
-        round.claims = queue.claim(round.leads_max, context_.timing.lease, creates_too);
-        if (round.was_asleep && !round.claims.empty()) queue.wake();
+        if (!round.leads) count_leads(transaction, round);
+        const auto allowed = allowed_of(*round.leads);
+        auto claims = queue.claim_within(allowed, round.leads_max, context_.timing.lease, creates_too);
+        if (!claims) {
+            hold_avalanches(transaction, round);
+            claims = queue.claim(round.leads_max, context_.timing.lease, creates_too);
+        }
+        round.claims = std::move(*claims);
     };
     if (round.is_rung) claim_now();
     if (!round.claims.empty()) return;
@@ -236,17 +239,10 @@ void Pusher::claim(Transaction& transaction, Round& round) const {
 /// More creates, edits or deletions than the guard lets through wait for an operator, before any of them is sent.
 void Pusher::hold_avalanches(Transaction& transaction, Round& round) const {
     auto& queue = transaction.queue;
-    const auto count = [&] {
-        // What is deleted here and waits to be deleted there is a part of what there was.
-        round.leads =
-            transaction.leads.count() + queue.backlog(HoldKind::remove, std::numeric_limits<std::int64_t>::max());
-        round.was_counted = true;
-    };
-    if (!round.leads) count();
     auto allowed = allowed_of(*round.leads);
     auto exceeded = queue.exceeded(allowed);
     if (!exceeded.empty() && !round.was_counted) {  // a first backfill may have brought many since they were counted
-        count();
+        count_leads(transaction, round);
         allowed = allowed_of(*round.leads);
         exceeded = queue.exceeded(allowed);
     }
@@ -257,10 +253,17 @@ void Pusher::hold_avalanches(Transaction& transaction, Round& round) const {
     }
 }
 
+void Pusher::count_leads(Transaction& transaction, Round& round) {
+    // What is deleted here and waits to be deleted there is a part of what there was.
+    round.leads = transaction.leads.count()
+                  + transaction.queue.backlog(HoldKind::remove, std::numeric_limits<std::int64_t>::max());
+    round.was_counted = true;
+}
+
 /// How many of each kind the guard lets through at once, of what it watches.
-std::map<HoldKind, std::int64_t> Pusher::allowed_of(std::int64_t leads) const {
+store::Allowed Pusher::allowed_of(std::int64_t leads) const {
     const auto& guard = context_.guard;
-    std::map<HoldKind, std::int64_t> allowed;
+    store::Allowed allowed;
     const auto allow = [&](HoldKind kind, std::optional<std::int64_t> most) {
         if (most) allowed.emplace(kind, *most);
     };

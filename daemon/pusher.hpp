@@ -35,7 +35,8 @@ private:
     Round begin_round(bool watches, int leads);
     void claim(store::Transaction& transaction, Round& round) const;
     void hold_avalanches(store::Transaction& transaction, Round& round) const;
-    [[nodiscard]] std::map<store::HoldKind, std::int64_t> allowed_of(std::int64_t leads) const;
+    static void count_leads(store::Transaction& transaction, Round& round);
+    [[nodiscard]] store::Allowed allowed_of(std::int64_t leads) const;
     /// Not while the breaker lets through a few as a trial, or none.
     [[nodiscard]] bool admits_many() const;
     [[nodiscard]] std::chrono::milliseconds wait_after(const Round& round) const;

@@ -66,30 +66,10 @@ std::int64_t Queue::backlog(HoldKind kind, std::int64_t limit) {
     return execute(transaction_, statement, workspace_, limit)[0][0].as<std::int64_t>();
 }
 
-std::vector<HoldKind> Queue::exceeded(const std::map<HoldKind, std::int64_t>& allowed) {
-    // From the index alone, and never too few: leads in hand and such as only wait to be seen are in it too.
-    static const Statement bound{"exceeded", R"sql(
-        SELECT (SELECT count(*) FROM (
-                    SELECT FROM sync.queue q
-                    WHERE q.workspace = $1 AND q.kind = u.kind AND q.edited_at IS NOT NULL AND q.decision IS NULL
-                      AND q.dead_at IS NULL AND q.held_at IS NULL
-                    LIMIT u.allowed + 1
-                ) waiting) > u.allowed
-        FROM unnest($2::text[], $3::int8[]) WITH ORDINALITY AS u(kind, allowed, place)
-        ORDER BY u.place
-    )sql"};
+std::vector<HoldKind> Queue::exceeded(const store::Allowed& allowed) {
     std::vector<HoldKind> kinds;
-    if (allowed.empty()) return kinds;
-    BinaryArray names{BinaryArray::Element::text};
-    BinaryArray limits{BinaryArray::Element::int8};
-    for (const auto& [kind, limit] : allowed) {
-        names.add(name_of(kind).kind);
-        limits.add_int8(limit);
-    }
-    const auto may_be = execute(transaction_, bound, workspace_, names.finish(), limits.finish());
-    pqxx::result::size_type place = 0;
     for (const auto& [kind, limit] : allowed)
-        if (may_be[place++][0].as<bool>() && backlog(kind, limit + 1) > limit) kinds.push_back(kind);
+        if (backlog(kind, limit + 1) > limit) kinds.push_back(kind);
     return kinds;
 }
 

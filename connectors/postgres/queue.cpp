@@ -47,10 +47,25 @@ store::Approval approval_named(std::string_view name) {
 }
 
 std::vector<Claim> Queue::claim(int limit, std::chrono::milliseconds lease, bool creates_too) {
+    return claim_within({}, limit, lease, creates_too).value();
+}
+
+std::optional<std::vector<Claim>> Queue::claim_within(const store::Allowed& allowed, int limit,
+                                                      std::chrono::milliseconds lease, bool creates_too) {
+    // What waits is counted from the index alone, and never too few: leads in hand, and such as only wait to be seen,
+    // are in it too.
     // Its commit need not wait for the disk: what a crash of the server loses is leases, which it voids anyway.
     static const Statement statement{"claim", R"sql(
         WITH relaxed AS MATERIALIZED (
             SELECT set_config('synchronous_commit', 'off', true)
+        ), guard AS MATERIALIZED (
+            SELECT coalesce(bool_or((SELECT count(*) FROM (
+                    SELECT FROM sync.queue q
+                    WHERE q.workspace = $1 AND q.kind = u.kind AND q.edited_at IS NOT NULL AND q.decision IS NULL
+                      AND q.dead_at IS NULL AND q.held_at IS NULL
+                    LIMIT u.allowed + 1
+                ) waiting) > u.allowed), false) AS trips
+            FROM unnest($5::text[], $6::int8[]) AS u(kind, allowed)
         ), due AS (
             SELECT waiting.place FROM (
                 SELECT * FROM (
@@ -67,14 +82,17 @@ std::vector<Claim> Queue::claim(int limit, std::chrono::milliseconds lease, bool
                     ORDER BY q.due_at LIMIT $2 FOR UPDATE SKIP LOCKED
                 ) unborn
             ) waiting
+            WHERE NOT (SELECT trips FROM guard)
             ORDER BY waiting.due_at LIMIT $2
+        ), woken AS (
+            UPDATE sync.doorbell SET asleep = false WHERE workspace = $1 AND asleep AND EXISTS (SELECT FROM due)
         ), leased AS (
             UPDATE sync.queue q
             SET lease_token = nextval('sync.lease_tokens'), lease_until = now() + $3::int8 * interval '1 millisecond'
             FROM due WHERE q.ctid = due.place
             RETURNING q.*
         )
-        SELECT leased.lead_id, leased.generation, leased.lease_token, leased.attempts, leased.resends,
+        SELECT guard.trips, leased.lead_id, leased.generation, leased.lease_token, leased.attempts, leased.resends,
                b.instantly_id, leased.edited_at > coalesce(b.written_at, '-infinity') AS unsent,
                b.expected IS NOT NULL AND b.expected_until > now() AS expecting,
                CASE WHEN b.deleted_at IS NOT NULL THEN 'remove'
@@ -83,15 +101,25 @@ std::vector<Claim> Queue::claim(int limit, std::chrono::milliseconds lease, bool
                     ELSE 'nothing' END AS work,
                coalesce(leased.decision, '') AS decision, coalesce(leased.decided, '') AS decided,
                m.destination_id, d.instantly_id AS merge_destination, (extract(epoch FROM now() - m.sent_at) * 1000)::int8 AS merge_sent_ago
-        FROM relaxed, leased
+        FROM relaxed CROSS JOIN guard LEFT JOIN leased ON true
         LEFT JOIN sync.base b ON b.workspace = $1 AND b.lead_id = leased.lead_id
         LEFT JOIN sync.merges m ON m.workspace = $1 AND m.source_id = leased.lead_id
         LEFT JOIN sync.base d ON d.workspace = $1 AND d.lead_id = m.destination_id AND d.deleted_at IS NULL
                              AND d.gone_at IS NULL
         ORDER BY leased.lead_id
     )sql"};
+    BinaryArray kinds{BinaryArray::Element::text};
+    BinaryArray limits{BinaryArray::Element::int8};
+    for (const auto& [kind, most] : allowed) {
+        kinds.add(name_of(kind).kind);
+        limits.add_int8(most);
+    }
+    const auto rows = execute(transaction_, statement, workspace_, limit, lease.count(), creates_too, kinds.finish(),
+                              limits.finish());
+    if (rows[0]["trips"].as<bool>()) return std::nullopt;
     std::vector<Claim> claims;
-    for (const auto& row : execute(transaction_, statement, workspace_, limit, lease.count(), creates_too)) {
+    for (const auto& row : rows) {
+        if (row["lead_id"].is_null()) break;
         Claim claim{.id = {row["lead_id"].c_str()}, .instantly_id = {row["instantly_id"].as<std::string>("")}};
         claim.work = work_named(row["work"].c_str());
         claim.generation = row["generation"].as<std::int64_t>();

@@ -60,6 +60,9 @@ struct FailedClaim {
     std::chrono::milliseconds delay{0};
 };
 
+/// How many creates, changes and removals may wait, of the kinds that are watched.
+using Allowed = std::map<HoldKind, std::int64_t>;
+
 /// The durable retry queue of one workspace: one row for each lead that needs reconciling, never a payload (DESIGN
 /// §4). Rows are written by the capture triggers and by merges. Works within a transaction, on the whole batch.
 class Queue {
@@ -67,7 +70,11 @@ public:
     virtual ~Queue() = default;
 
     /// Leases up to `limit` due leads, the longest due first. With `creates_too` false those to be created stay.
+    /// Whoever was asleep is awake then.
     virtual std::vector<Claim> claim(int limit, std::chrono::milliseconds lease, bool creates_too) = 0;
+    /// Likewise. Nothing, and none is leased, where more may wait than are allowed, leads in hand included.
+    virtual std::optional<std::vector<Claim>> claim_within(const Allowed& allowed, int limit,
+                                                           std::chrono::milliseconds lease, bool creates_too) = 0;
 
     /// Takes finished leads off. One that was edited again meanwhile stays, due at once.
     virtual void complete(const std::vector<Claim>& claims) = 0;
@@ -118,8 +125,8 @@ public:
 
     /// How many local creates, changes or removals wait that no operator has approved; counts up to `limit`.
     virtual std::int64_t backlog(HoldKind kind, std::int64_t limit) = 0;
-    /// The kinds of which more wait than are allowed. As cheap as it can be: asked before each claim.
-    virtual std::vector<HoldKind> exceeded(const std::map<HoldKind, std::int64_t>& allowed) = 0;
+    /// The kinds of which more wait than are allowed.
+    virtual std::vector<HoldKind> exceeded(const Allowed& allowed) = 0;
     /// Holds all of them in `crm.held` until an operator decides.
     virtual void hold_backlog(HoldKind kind, const std::string& why) = 0;
     /// Holds something that happened on Instantly; a lead that is held for it already stays as it is.

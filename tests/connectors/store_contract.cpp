@@ -92,7 +92,7 @@ std::int64_t StoreContract::backlog(store::HoldKind kind, std::int64_t limit) {
     return store_->run([&](Transaction& transaction) { return transaction.queue.backlog(kind, limit); });
 }
 
-std::vector<store::HoldKind> StoreContract::exceeded(const std::map<store::HoldKind, std::int64_t>& allowed) {
+std::vector<store::HoldKind> StoreContract::exceeded(const store::Allowed& allowed) {
     return store_->run([&](Transaction& transaction) { return transaction.queue.exceeded(allowed); });
 }
 

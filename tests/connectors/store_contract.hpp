@@ -163,7 +163,7 @@ protected:
     bool is_idle();
     std::optional<std::chrono::milliseconds> next_due(bool creates_too = true);
     std::int64_t backlog(store::HoldKind kind, std::int64_t limit = 100);
-    std::vector<store::HoldKind> exceeded(const std::map<store::HoldKind, std::int64_t>& allowed);
+    std::vector<store::HoldKind> exceeded(const store::Allowed& allowed);
     std::vector<std::string> history_lines();
     void mark_gone(int number, sync::RemoteDeletes policy);
     void hold(store::HoldKind kind, const std::vector<sync::LeadId>& ids, const std::string& why = "too many");

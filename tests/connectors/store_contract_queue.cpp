@@ -407,6 +407,12 @@ TEST_P(QueueContract, FallsAsleepInTwoStepsAndWakes) {
     EXPECT_TRUE(fall_asleep());
     store_->run([](Transaction& transaction) { transaction.queue.wake(); });
     EXPECT_FALSE(fall_asleep());
+    EXPECT_TRUE(fall_asleep());
+    EXPECT_TRUE(claim().empty());
+    EXPECT_TRUE(fall_asleep()) << "there was nothing";
+    new_row("new@acme.io");
+    EXPECT_EQ(claim().size(), 1);
+    EXPECT_FALSE(fall_asleep()) << "who has work in hand is awake";
 }
 
 INSTANTIATE_TEST_SUITE_P(Stores, QueueContract, candidates, name_of);
@@ -451,6 +457,23 @@ TEST_P(GuardContract, CountsWhatWaitsByKind) {
     EXPECT_EQ(backlog(HoldKind::change), 0) << "in hand";
     store_->advance(61s);
     EXPECT_EQ(backlog(HoldKind::change), 2);
+}
+
+TEST_P(GuardContract, ClaimsNothingWhereMoreMayWaitThanAllowed) {
+    synced({1, 2});
+    edit(1, "Ada");
+    edit(2, "Grace");
+    const auto claim_within = [&](const store::Allowed& allowed) {
+        return store_->run([&](Transaction& transaction) {
+            const auto claims = transaction.queue.claim_within(allowed, 1, 1min, true);
+            return claims ? std::optional{claims->size()} : std::nullopt;
+        });
+    };
+    EXPECT_EQ(claim_within({{HoldKind::create, 0}, {HoldKind::change, 1}}), std::nullopt);
+    EXPECT_EQ(backlog(HoldKind::change), 2) << "none is in hand";
+    EXPECT_EQ(claim_within({{HoldKind::create, 0}, {HoldKind::change, 2}}), 1U);
+    EXPECT_EQ(claim_within({}), 1U) << "nothing is watched";
+    EXPECT_EQ(claim_within({{HoldKind::create, 0}}), 0U);
 }
 
 TEST_P(GuardContract, TellsOfWhichMoreWaitThanAllowed) {

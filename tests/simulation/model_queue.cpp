@@ -46,7 +46,14 @@ std::vector<LeadId> ModelQueue::due(int limit, bool creates_too) const {
 std::vector<Claim> ModelQueue::claim(int limit, std::chrono::milliseconds lease, bool creates_too) {
     std::vector<Claim> claims;
     for (const auto& id : due(limit, creates_too)) claims.push_back(lease_one(id, lease));
+    if (!claims.empty()) wake();
     return claims;
+}
+
+std::optional<std::vector<Claim>> ModelQueue::claim_within(const store::Allowed& allowed, int limit,
+                                                           std::chrono::milliseconds lease, bool creates_too) {
+    if (!exceeded(allowed).empty()) return std::nullopt;
+    return claim(limit, lease, creates_too);
 }
 
 Claim ModelQueue::lease_one(const LeadId& id, std::chrono::milliseconds lease) {
@@ -262,7 +269,7 @@ std::int64_t ModelQueue::backlog(HoldKind kind, std::int64_t limit) {
     return std::min(static_cast<std::int64_t>(undecided(kind).size()), limit);
 }
 
-std::vector<HoldKind> ModelQueue::exceeded(const std::map<HoldKind, std::int64_t>& allowed) {
+std::vector<HoldKind> ModelQueue::exceeded(const store::Allowed& allowed) {
     std::vector<HoldKind> kinds;
     for (const auto& [kind, limit] : allowed)
         if (static_cast<std::int64_t>(undecided(kind).size()) > limit) kinds.push_back(kind);

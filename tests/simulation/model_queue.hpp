@@ -11,6 +11,8 @@ public:
     explicit ModelQueue(ModelTransaction& transaction) : transaction_{transaction} {}
 
     std::vector<store::Claim> claim(int limit, std::chrono::milliseconds lease, bool creates_too) override;
+    std::optional<std::vector<store::Claim>> claim_within(const store::Allowed& allowed, int limit,
+                                                          std::chrono::milliseconds lease, bool creates_too) override;
     void complete(const std::vector<store::Claim>& claims) override;
     void defer(const std::vector<store::Claim>& claims, std::chrono::milliseconds delay) override;
     void defer_together(const std::vector<store::Claim>& claims, std::chrono::milliseconds delay) override;
@@ -28,7 +30,7 @@ public:
     void wake() override;
     void rejected(const std::vector<sync::LeadId>& ids) override;
     std::int64_t backlog(store::HoldKind kind, std::int64_t limit) override;
-    std::vector<store::HoldKind> exceeded(const std::map<store::HoldKind, std::int64_t>& allowed) override;
+    std::vector<store::HoldKind> exceeded(const store::Allowed& allowed) override;
     void hold_backlog(store::HoldKind kind, const std::string& why) override;
     void hold(store::HoldKind kind, const std::vector<sync::LeadId>& ids, const std::string& why) override;
     std::vector<sync::LeadId> held(store::HoldKind kind, const std::vector<sync::LeadId>& ids) override;
