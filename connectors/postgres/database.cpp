@@ -6,10 +6,8 @@ namespace {
 std::unique_ptr<pqxx::connection> connect(const std::string& url) {
     auto connection = std::make_unique<pqxx::connection>(url);
     pqxx::nontransaction session{*connection};
-    // The plans for the parameters of the moment are no better here, and planning takes longer than running.
     session.exec(R"sql(
         SET leadsync.origin = 'sync';
-        SET plan_cache_mode = force_generic_plan;
         SET application_name = 'leadsync';
         SET timezone = 'UTC';
         SET lock_timeout = '10s';
