@@ -251,10 +251,13 @@ private:
         if (plan.decision != Decision::take_remote)
             return verdict.is_word ? conflict(question, plan, Rule::manual, verdict.side)
                                    : conflict(question, plan, question.rule, winner(question));
-        if (verdict.side == Side::remote) return take(question, plan, verdict.is_word ? "resolution" : "edit");
-        if (verdict.side == Side::local) return {question.remote};
-        result_.parked.push_back(question.key);
-        return {plan.base};
+        if (!verdict.side) {
+            result_.parked.push_back(question.key);
+            return {plan.base};
+        }
+        // Where it goes by ours, what shows here is about to be left; what was left there already is left.
+        if (verdict.side == Side::local && !present(question.local)) return {question.remote};
+        return take(question, plan, verdict.is_word ? "resolution" : "edit");
     }
 
     /// A lead is in one place: a word on one of its columns is meant for both, and the campaign's counts first.

@@ -184,6 +184,12 @@ TEST(ThreeWayMerge, APlaceThatBothSidesChangedIsNotTakenByHalf) {
         EXPECT_EQ(merged.parked.size(), word ? 0U : 2U);
     }
 
+    const auto left = merge(base(content({{"campaign", before}, {"list_id", theirs}})),
+                            content({{"campaign", ours}, {"list_id", theirs}}),
+                            remote(content({{"campaign", theirs}})), {.fallback = Rule::local});
+    EXPECT_EQ(left.local, row) << "the list was left there";
+    EXPECT_EQ(left.to_push, std::vector<Key>{"campaign"});
+
     const auto overruled = merge(start, row, seen, {.fallback = Rule::remote});
     EXPECT_EQ(overruled.local, seen.content);
     const auto stands = merge(start, row, seen, {.fallback = Rule::local});
