@@ -44,7 +44,8 @@ public:
     /// Sends the reserved moves and follows them.
     boost::asio::awaitable<void> move(const std::vector<Sending*>& sendings);
 
-    [[nodiscard]] bool has_room_to_wait() const { return waiting_.has_room(); }
+    /// How many more leads may wait.
+    [[nodiscard]] std::size_t room() const { return waiting_.room(); }
     void wait(const sync::MoveIntent& intent, store::Claim claim);
     /// Leads that are to be moved now, `gather` after the first of them began to wait.
     std::optional<Together> take_waiting(std::chrono::milliseconds gather);

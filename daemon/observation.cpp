@@ -300,7 +300,8 @@ private:
         for (const auto& [key, first] : keys) {
             const auto last = create.resent.find(key);
             const auto value = last == create.resent.end() ? sync::Value{} : last->second;
-            if (sync::agree(value, sync::value_of(remote, key))) sync::set_value(base, key, value);
+            const auto shown = sync::value_of(remote, key);
+            if (sync::agree(value, shown) || sync::same_but_for_form(value, shown)) sync::set_value(base, key, value);
         }
     }
 

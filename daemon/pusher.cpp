@@ -22,6 +22,7 @@ constexpr int batches_at_once = 8;
 constexpr std::size_t workers = 16;   // of which some may be waiting for a slow answer or a move
 constexpr std::size_t movers = 8;     // each with one job of many leads
 constexpr auto unwatched_poll = 60s;  // of the workers that whoever watches, or makes room, rings
+constexpr int moves_scan = 10'000;    // due leads that are looked through for moves
 constexpr auto count_keeps = 60s;     // counting a million leads for every batch would cost more than the batch
 
 Claims of_kind(const Claims& claims, Work work) {
@@ -145,11 +146,13 @@ struct Pusher::Round {
     bool may_sleep = false;
     bool is_rung = false;
     bool is_backfilled = false;
+    int moves_max = 0;                  ///< to be looked for where a batch is full
     std::optional<std::int64_t> leads;  ///< nothing: to be counted
     bool was_counted = false;
 
     Claims claims;
-    std::optional<milliseconds> due;  ///< until the next lead falls due, where none was
+    std::vector<store::MoveClaim> moves;  ///< claimed besides
+    std::optional<milliseconds> due;      ///< until the next lead falls due, where none was
     bool asks_for_ring = false;
     bool asleep = false;  ///< and no edit can come without one
     std::vector<std::string> held;
@@ -179,6 +182,9 @@ asio::awaitable<milliseconds> Pusher::work_once(bool& watches, int leads) {
         asleep_ = round.claims.empty() ? asleep_ || round.asks_for_ring : false;
         const bool is_crowded = round.claims.size() >= batch_size;
         if (std::exchange(is_crowded_, is_crowded) != is_crowded) reconciler_.mover().waiting_changed().set();
+        if (is_crowded && round.moves_max > 0) moves_found_at_ = context_.clock.now();
+        for (auto& move : std::exchange(round.moves, {}))
+            reconciler_.mover().wait(move.intent, std::move(move.claim));
         if (round.claims.empty()) co_return wait_after(round);
         found_at_ = context_.clock.now();
         if (std::exchange(watches, false)) watched_ = false;
@@ -189,6 +195,7 @@ asio::awaitable<milliseconds> Pusher::work_once(bool& watches, int leads) {
         spdlog::warn("workspace {}: queue: {}", context_.workspace, error.what());
     }
     asleep_ = true;  // as far as is known
+    for (auto& move : round.moves) round.claims.push_back(std::move(move.claim));
     co_await give_back(std::move(round.claims));
     co_return 1s;
 }
@@ -201,6 +208,8 @@ Pusher::Round Pusher::begin_round(bool watches, int leads) {
     round.may_sleep = watches && now - found_at_ >= context_.timing.awake;
     round.is_rung = std::exchange(is_rung_, false);
     round.is_backfilled = is_backfilled_;
+    if (now - moves_found_at_ >= context_.timing.moves_gather)
+        round.moves_max = static_cast<int>(reconciler_.mover().room());
     // A few edits after a rest need not wait for a count.
     if (now - leads_counted_ <= count_keeps || !is_crowded_) round.leads = leads_;
     return round;
@@ -227,6 +236,11 @@ void Pusher::claim(Transaction& transaction, Round& round) const {
             claims = queue.claim(round.leads_max, context_.timing.lease, creates_too);
         }
         round.claims = std::move(*claims);
+        // Moves are gathered ahead of the rest: one request moves any number from one place to another, and a place
+        // takes one at a time.
+        if (round.claims.size() >= batch_size && round.moves_max > 0)
+            round.moves =
+                queue.claim_moves(round.moves_max, moves_scan, context_.timing.lease, context_.timing.moves_late);
     };
     if (round.is_rung) claim_now();
     if (!round.claims.empty()) return;

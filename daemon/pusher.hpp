@@ -53,13 +53,14 @@ private:
     Remover remover_;
     std::optional<std::int64_t> leads_;  ///< in the workspace, as counted at leads_counted_
     sync::SteadyTime leads_counted_{};
-    sync::SteadyTime found_at_{};  ///< when a claim found something last
-    int in_hand_ = 0;              ///< batches, but for those that take long
-    bool watched_ = false;         ///< one of the workers waits for the next edit
-    bool asleep_ = true;           ///< writers may ring
-    bool is_rung_ = false;         ///< whoever watches was woken by something that may be due
-    bool is_backfilled_ = false;   ///< once and for all
-    bool is_crowded_ = false;      ///< the last claim was a full batch: there is more
+    sync::SteadyTime moves_found_at_{};  ///< when moves were looked for last
+    sync::SteadyTime found_at_{};        ///< when a claim found something last
+    int in_hand_ = 0;                    ///< batches, but for those that take long
+    bool watched_ = false;               ///< one of the workers waits for the next edit
+    bool asleep_ = true;                 ///< writers may ring
+    bool is_rung_ = false;               ///< whoever watches was woken by something that may be due
+    bool is_backfilled_ = false;         ///< once and for all
+    bool is_crowded_ = false;            ///< the last claim was a full batch: there is more
     bool stopping_ = false;
 };
 

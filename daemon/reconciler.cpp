@@ -470,7 +470,7 @@ asio::awaitable<void> Reconciler::record(const std::vector<Sending*>& sendings) 
                 {claim.id, "", std::nullopt, std::nullopt, sync::Side::remote, "refused", sending->failure->message});
         } else if (sending->sent_again()) {
             again.push_back({claim, "not stored, sent again: " + joined(sending->lost), {}, timing.read_back});
-        } else if (sending->waits_for && mover_.has_room_to_wait()) {
+        } else if (sending->waits_for && moves.size() < mover_.room()) {
             moves.push_back(*sending->waits_for);
             waiting.push_back(claim);
             if (!sending->calls().empty()) waiting.back().expecting = true;

@@ -53,10 +53,10 @@ Claims WaitingMoves::take_late(sync::SteadyTime deadline) {
     return late;
 }
 
-bool WaitingMoves::has_room() const {
+std::size_t WaitingMoves::room() const {
     std::size_t leads = 0;
     for (const auto& [intent, group] : groups_) leads += group.size();
-    return leads < leads_max;
+    return leads_max - std::min(leads, leads_max);
 }
 
 Claims WaitingMoves::take_all() { return take_late(sync::SteadyTime::max()); }

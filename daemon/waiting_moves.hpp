@@ -36,7 +36,7 @@ public:
     Claims take_all();
 
     /// Where there is none, leads are better left to the queue: a campaign may take longer than its leads come in.
-    [[nodiscard]] bool has_room() const;
+    [[nodiscard]] std::size_t room() const;
 
     static constexpr std::size_t leads_max = 5000;
     static constexpr std::size_t leads_at_once = 500;

@@ -91,6 +91,23 @@ void plan_move(const MergeResult& merged, Plan& plan) {
 
 }  // namespace
 
+std::optional<MoveIntent> move_between(const Content& base, const Content& local) {
+    const auto goes_to = [&](Field field) { return present(local[field]) && !agree(local[field], base[field]); };
+    if (goes_to(Field::campaign) == goes_to(Field::list_id)) return std::nullopt;
+    MoveIntent intent;
+    if (present(base[Field::campaign]))
+        intent.from_campaign = base[Field::campaign];
+    else if (present(base[Field::list_id]))
+        intent.from_list = base[Field::list_id];
+    else
+        return std::nullopt;
+    if (goes_to(Field::campaign))
+        intent.to_campaign = local[Field::campaign];
+    else
+        intent.to_list = local[Field::list_id];
+    return intent;
+}
+
 Plan plan_push(const MergeResult& merged) {
     const auto out = [&](Field field) { return contains(merged.awaited, field); };
     const auto due = [&](Field field) { return contains(merged.to_push, field); };

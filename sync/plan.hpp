@@ -37,6 +37,10 @@ struct MoveIntent {
     auto operator<=>(const MoveIntent&) const = default;
 };
 
+/// The move that a row asks for, as far as the place tells that both sides agreed on last. Nothing: none, or none
+/// that a call could make.
+std::optional<MoveIntent> move_between(const Content& base, const Content& local);
+
 /// subsequence/move, or subsequence/remove when there is no id.
 struct SubsequenceIntent {
     Value subsequence_id;

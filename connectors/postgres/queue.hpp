@@ -20,6 +20,8 @@ public:
     std::vector<store::Claim> claim(int limit, std::chrono::milliseconds lease, bool creates_too) override;
     std::optional<std::vector<store::Claim>> claim_within(const store::Allowed& allowed, int limit,
                                                           std::chrono::milliseconds lease, bool creates_too) override;
+    std::vector<store::MoveClaim> claim_moves(int limit, int scan, std::chrono::milliseconds lease,
+                                              std::chrono::milliseconds aside) override;
     void complete(const std::vector<store::Claim>& claims) override;
     void defer(const std::vector<store::Claim>& claims, std::chrono::milliseconds delay) override;
     void defer_together(const std::vector<store::Claim>& claims, std::chrono::milliseconds delay) override;

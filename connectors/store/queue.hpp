@@ -9,6 +9,7 @@
 
 #include "sync/failure.hpp"
 #include "sync/ids.hpp"
+#include "sync/plan.hpp"
 
 namespace leadsync::store {
 
@@ -60,6 +61,12 @@ struct FailedClaim {
     std::chrono::milliseconds delay{0};
 };
 
+/// A lead to be moved, and nothing else, as its row and base tell without a look.
+struct MoveClaim {
+    Claim claim;
+    sync::MoveIntent intent;
+};
+
 /// How many creates, changes and removals may wait, of the kinds that are watched.
 using Allowed = std::map<HoldKind, std::int64_t>;
 
@@ -75,6 +82,11 @@ public:
     /// Likewise. Nothing, and none is leased, where more may wait than are allowed, leads in hand included.
     virtual std::optional<std::vector<Claim>> claim_within(const Allowed& allowed, int limit,
                                                            std::chrono::milliseconds lease, bool creates_too) = 0;
+
+    /// Leases up to `limit` leads that are to be moved and have not been tried yet, of the `scan` that are due
+    /// longest, and puts them aside.
+    virtual std::vector<MoveClaim> claim_moves(int limit, int scan, std::chrono::milliseconds lease,
+                                               std::chrono::milliseconds aside) = 0;
 
     /// Takes finished leads off. One that was edited again meanwhile stays, due at once.
     virtual void complete(const std::vector<Claim>& claims) = 0;

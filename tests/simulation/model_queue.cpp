@@ -56,6 +56,34 @@ std::optional<std::vector<Claim>> ModelQueue::claim_within(const store::Allowed&
     return claim(limit, lease, creates_too);
 }
 
+std::vector<store::MoveClaim> ModelQueue::claim_moves(int limit, int scan, std::chrono::milliseconds lease,
+                                                      std::chrono::milliseconds aside) {
+    std::vector<store::MoveClaim> moves;
+    for (const auto& id : due(scan, false)) {
+        const auto& state = transaction_.read();
+        const auto& queued = state.queue.at(id);
+        const auto base = state.bases.find(id);
+        const auto row = state.rows.find(id);
+        if (queued.attempts > 0 || queued.resends > 0 || queued.decision != store::Approval::none) continue;
+        if (base == state.bases.end() || row == state.rows.end() || state.merges.contains(id)) continue;
+        if (base->second.deleted_at || base->second.gone_at || base->second.expected) continue;
+        const auto& here = row->second.content;
+        const auto& known = base->second.content;
+        const bool is_pushed_otherwise =
+            here.custom_variables != known.custom_variables
+            || std::ranges::any_of(sync::field_table(), [&](const sync::FieldSpec& line) {
+                   return line.owner == sync::Owner::both_ways && line.call != sync::Call::move
+                          && here[line.field].value_or("") != known[line.field].value_or("");
+               });
+        const auto intent = sync::move_between(known, here);
+        if (!intent || is_pushed_otherwise) continue;
+        moves.push_back({lease_one(id, lease), *intent});
+        transaction_.write().queue.at(id).due_at = transaction_.now() + aside;
+        if (moves.size() == static_cast<std::size_t>(limit)) break;
+    }
+    return moves;
+}
+
 Claim ModelQueue::lease_one(const LeadId& id, std::chrono::milliseconds lease) {
     auto& state = transaction_.write();
     auto& lead = state.queue.at(id);
