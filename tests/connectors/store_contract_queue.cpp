@@ -315,6 +315,52 @@ TEST_P(QueueContract, KeepsWhatIsInHandBehindWhatIsDue) {
     EXPECT_EQ(claim_one().id, lead_id(1)) << "whoever kept it aside is gone";
 }
 
+TEST_P(QueueContract, ClaimsLeadsThatAreOnlyToBeMovedByThemselves) {
+    const std::string there = "cccccccc-0000-4000-8000-000000000009";
+    std::vector<sync::LeadRow> leads;
+    for (const int number : {1, 2, 3, 4, 5, 6, 7, 8})
+        leads.push_back(
+            agreed_lead(number, content({{number == 2 ? "list_id" : "campaign", number == 2 ? list_id : campaign_id},
+                                         {"first_name", "Ada \"the\" O'Neil"},
+                                         {"lt_interest_status", "1"}})));
+    for (auto& lead : leads) lead.local.custom_variables["odd \"key\""] = 7;
+    for (auto& lead : leads) lead.base->content.custom_variables = lead.local.custom_variables;
+    store_->run([&](Transaction& transaction) { transaction.leads.insert(leads); });
+    const auto move = [&](int number) { edit(lead_id(number), sync::Field::campaign, there); };
+    store_->update(lead_id(1), [&](sync::Content& row) {  // to a list
+        row[sync::Field::campaign].reset();
+        row[sync::Field::list_id] = list_id;
+    });
+    move(2);
+    edit(lead_id(3), sync::Field::phone, "+1");
+    move(4);
+    edit(lead_id(4), sync::Field::phone, "+1");
+    edit(lead_id(5), sync::Field::campaign, std::nullopt);  // no call does that
+    move(6);
+    store_->run([&](Transaction& transaction) { transaction.leads.expect({{lead_id(6), {{"phone", "1"}}}}, 1min); });
+    move(7);
+    move(8);
+    const auto claim_moves = [&](int limit) {
+        return store_->run(
+            [&](Transaction& transaction) { return transaction.queue.claim_moves(limit, 100, 1min, 30s); });
+    };
+    const auto first = claim_moves(1);
+    ASSERT_EQ(first.size(), 1U);
+    auto moves = claim_moves(10);
+    moves.push_back(first.front());
+    std::ranges::sort(moves, {}, [](const auto& each) { return each.claim.id; });
+    ASSERT_EQ(moves.size(), 4U);
+    EXPECT_EQ(moves[0].intent, (sync::MoveIntent{.from_campaign = campaign_id, .to_list = list_id}));
+    EXPECT_EQ(moves[1].intent, (sync::MoveIntent{.from_list = list_id, .to_campaign = there}));
+    EXPECT_EQ(moves[2].claim.id, lead_id(7));
+    EXPECT_EQ(moves[3].claim.instantly_id, instantly_id(8));
+    EXPECT_EQ(moves[3].intent, (sync::MoveIntent{.from_campaign = campaign_id, .to_campaign = there}));
+    EXPECT_TRUE(claim_moves(10).empty());
+    EXPECT_EQ(claim().size(), 4U) << "the rest";
+    for (const auto& each : moves) complete({each.claim});
+    EXPECT_EQ(pending(), 4);
+}
+
 TEST_P(QueueContract, SeesWhatIsDueBehindManyInHand) {
     std::vector<int> numbers(1301);
     std::iota(numbers.begin(), numbers.end(), 1);

@@ -462,6 +462,25 @@ TEST_F(Operations, MovesOfManyBatchesAreOneJobForEachSourceAndTarget) {
     EXPECT_LE(world().requests("POST", "/leads/move"), 2 * sources) << "the last, smaller batch may go by itself";
 }
 
+TEST_F(Operations, LeadsThatAreOnlyToBeMovedAreGatheredAheadOfTheRest) {
+    begin({.leads = 900, .share = 0.6});
+    const auto target = local(0, "campaign");
+    const auto to_move =
+        std::stoi(world().value("SELECT count(*) FROM crm.leads WHERE campaign <> '" + target + "'"));
+    ASSERT_GE(to_move, 400);
+    world().sql(
+        "UPDATE crm.leads SET phone = CASE WHEN campaign IS NULL THEN '+1 555' ELSE phone END, campaign = "
+        "CASE WHEN campaign IS NOT NULL THEN '"
+        + target + "'::uuid END");
+    const std::string aside = "SELECT count(*) FROM sync.queue WHERE lease_until > now() AND due_at > now()";
+    EXPECT_TRUE(world().becomes("SELECT (" + aside + ") > " + std::to_string(to_move - 100), "t"));
+    EXPECT_LE(world().requests("PATCH", "/leads/"), 100U) << "as soon as there is more than a batch";
+    expect_in_step();
+    EXPECT_LE(world().requests("POST", "/leads/move"),
+              std::stoul(world().value("SELECT count(*) FROM crm.campaigns")))
+        << "one for each source";
+}
+
 TEST_F(Operations, MovesThatWaitForOthersAreInTheQueueWhenTheDaemonStops) {
     begin({.leads = 900});
     const auto target = local(0, "campaign");
