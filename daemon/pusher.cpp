@@ -86,6 +86,7 @@ asio::awaitable<void> Pusher::drain() {
             if (idle) co_return;
             bool watches = false;
             wait = std::min(co_await work_once(watches), context_.timing.read_back);
+            co_await gather_moves();
             const auto moved = co_await move_once(wait > 0ms ? 0ms : context_.timing.moves_gather);
             if (moved) continue;
         } catch (const store::StoreError& error) {
@@ -107,12 +108,41 @@ asio::awaitable<void> Pusher::mover() {
     auto& waiting = reconciler_.mover();
     while (!stopping_) {
         const auto gather = is_crowded_ ? context_.timing.moves_gather : context_.timing.moves_rest;
+        co_await gather_moves();
         const auto moved = co_await move_once(gather);
         if (moved) continue;
-        const auto wait =
+        auto wait =
             admits_many() ? waiting.waits_for(gather) : std::max<milliseconds>(1s, context_.breaker.closed_for());
+        if (is_crowded_) wait = std::min(wait, gather);
         if (!stopping_) co_await waiting.waiting_changed().wait_for(context_.clock, wait);
     }
+}
+
+/// Leads that are only to be moved need not wait for their batch while the queue is full: one request moves any
+/// number from one place to another, a place takes one at a time, and those that are left over would hold up the end.
+asio::awaitable<void> Pusher::gather_moves() {
+    auto& waiting = reconciler_.mover();
+    const auto now = context_.clock.now();
+    const auto room = static_cast<int>(waiting.room());
+    if (!is_crowded_ || !leads_ || room == 0 || !admits_many() || now - gathered_at_ < context_.timing.moves_gather)
+        co_return;
+    gathered_at_ = now;
+    const auto allowed = allowed_of(*leads_);
+    std::vector<store::MoveClaim> moves;
+    Claims in_doubt;
+    try {
+        co_await context_.store.run([&](Transaction& transaction) {
+            auto& queue = transaction.queue;
+            if (!queue.exceeded(allowed).empty()) return;  // the next claim holds them
+            moves = queue.claim_moves(room, moves_scan, context_.timing.lease, context_.timing.moves_late);
+        });
+        for (auto& move : moves) waiting.wait(move.intent, std::move(move.claim));
+        co_return;
+    } catch (const store::StoreError& error) {
+        spdlog::warn("workspace {}: queue: {}", context_.workspace, error.what());
+        for (auto& move : moves) in_doubt.push_back(std::move(move.claim));
+    }
+    co_await give_back(std::move(in_doubt));
 }
 
 bool Pusher::admits_many() const { return context_.breaker.admits(batch_size) >= batch_size; }
@@ -146,13 +176,11 @@ struct Pusher::Round {
     bool may_sleep = false;
     bool is_rung = false;
     bool is_backfilled = false;
-    int moves_max = 0;                  ///< to be looked for where a batch is full
     std::optional<std::int64_t> leads;  ///< nothing: to be counted
     bool was_counted = false;
 
     Claims claims;
-    std::vector<store::MoveClaim> moves;  ///< claimed besides
-    std::optional<milliseconds> due;      ///< until the next lead falls due, where none was
+    std::optional<milliseconds> due;  ///< until the next lead falls due, where none was
     bool asks_for_ring = false;
     bool asleep = false;  ///< and no edit can come without one
     std::vector<std::string> held;
@@ -182,9 +210,6 @@ asio::awaitable<milliseconds> Pusher::work_once(bool& watches, int leads) {
         asleep_ = round.claims.empty() ? asleep_ || round.asks_for_ring : false;
         const bool is_crowded = round.claims.size() >= batch_size;
         if (std::exchange(is_crowded_, is_crowded) != is_crowded) reconciler_.mover().waiting_changed().set();
-        if (is_crowded && round.moves_max > 0) moves_found_at_ = context_.clock.now();
-        for (auto& move : std::exchange(round.moves, {}))
-            reconciler_.mover().wait(move.intent, std::move(move.claim));
         if (round.claims.empty()) co_return wait_after(round);
         found_at_ = context_.clock.now();
         if (std::exchange(watches, false)) watched_ = false;
@@ -195,7 +220,6 @@ asio::awaitable<milliseconds> Pusher::work_once(bool& watches, int leads) {
         spdlog::warn("workspace {}: queue: {}", context_.workspace, error.what());
     }
     asleep_ = true;  // as far as is known
-    for (auto& move : round.moves) round.claims.push_back(std::move(move.claim));
     co_await give_back(std::move(round.claims));
     co_return 1s;
 }
@@ -208,8 +232,6 @@ Pusher::Round Pusher::begin_round(bool watches, int leads) {
     round.may_sleep = watches && now - found_at_ >= context_.timing.awake;
     round.is_rung = std::exchange(is_rung_, false);
     round.is_backfilled = is_backfilled_;
-    if (now - moves_found_at_ >= context_.timing.moves_gather)
-        round.moves_max = static_cast<int>(reconciler_.mover().room());
     // A few edits after a rest need not wait for a count.
     if (now - leads_counted_ <= count_keeps || !is_crowded_) round.leads = leads_;
     return round;
@@ -236,11 +258,6 @@ void Pusher::claim(Transaction& transaction, Round& round) const {
             claims = queue.claim(round.leads_max, context_.timing.lease, creates_too);
         }
         round.claims = std::move(*claims);
-        // Moves are gathered ahead of the rest: one request moves any number from one place to another, and a place
-        // takes one at a time.
-        if (round.claims.size() >= batch_size && round.moves_max > 0)
-            round.moves =
-                queue.claim_moves(round.moves_max, moves_scan, context_.timing.lease, context_.timing.moves_late);
     };
     if (round.is_rung) claim_now();
     if (!round.claims.empty()) return;

@@ -29,6 +29,7 @@ private:
     boost::asio::awaitable<void> worker();
     [[nodiscard]] bool has_room() const;
     boost::asio::awaitable<void> mover();
+    boost::asio::awaitable<void> gather_moves();
     boost::asio::awaitable<bool> move_once(std::chrono::milliseconds gather);
     boost::asio::awaitable<std::chrono::milliseconds> work_once(bool& watches);
     boost::asio::awaitable<std::chrono::milliseconds> work_once(bool& watches, int leads);
@@ -53,14 +54,14 @@ private:
     Remover remover_;
     std::optional<std::int64_t> leads_;  ///< in the workspace, as counted at leads_counted_
     sync::SteadyTime leads_counted_{};
-    sync::SteadyTime moves_found_at_{};  ///< when moves were looked for last
-    sync::SteadyTime found_at_{};        ///< when a claim found something last
-    int in_hand_ = 0;                    ///< batches, but for those that take long
-    bool watched_ = false;               ///< one of the workers waits for the next edit
-    bool asleep_ = true;                 ///< writers may ring
-    bool is_rung_ = false;               ///< whoever watches was woken by something that may be due
-    bool is_backfilled_ = false;         ///< once and for all
-    bool is_crowded_ = false;            ///< the last claim was a full batch: there is more
+    sync::SteadyTime gathered_at_{};  ///< when moves were looked for last
+    sync::SteadyTime found_at_{};     ///< when a claim found something last
+    int in_hand_ = 0;                 ///< batches, but for those that take long
+    bool watched_ = false;            ///< one of the workers waits for the next edit
+    bool asleep_ = true;              ///< writers may ring
+    bool is_rung_ = false;            ///< whoever watches was woken by something that may be due
+    bool is_backfilled_ = false;      ///< once and for all
+    bool is_crowded_ = false;         ///< the last claim was a full batch: there is more
     bool stopping_ = false;
 };
 
