@@ -18,8 +18,9 @@
 
 namespace leadsync::daemon {
 
-/// How the pusher waits. All of it may be shortened by a test.
+/// How the pusher waits, and how much it takes at once. All of it may be made less by a test.
 struct PusherTiming {
+    int batch = 100;                              ///< leads that are claimed at once: the ids of one look-up
     std::chrono::milliseconds poll{5'000};        ///< looks at the queue this often although nobody rang
     std::chrono::milliseconds awake{250};         ///< from the last find until it asks to be rung
     std::chrono::milliseconds awake_poll{10};     ///< looks this often until then

@@ -17,7 +17,6 @@ using store::HoldKind;
 using store::Transaction;
 using store::Work;
 
-constexpr int batch_size = 100;  // ids in one look-up
 constexpr int batches_at_once = 8;
 constexpr std::size_t workers = 16;   // of which some may be waiting for a slow answer or a move
 constexpr std::size_t movers = 8;     // each with one job of many leads
@@ -145,7 +144,7 @@ asio::awaitable<void> Pusher::gather_moves() {
     co_await give_back(std::move(in_doubt));
 }
 
-bool Pusher::admits_many() const { return context_.breaker.admits(batch_size) >= batch_size; }
+bool Pusher::admits_many() const { return context_.breaker.admits(context_.timing.batch) >= context_.timing.batch; }
 
 /// Whether there was anything to do.
 asio::awaitable<bool> Pusher::move_once(milliseconds gather) {
@@ -189,7 +188,7 @@ struct Pusher::Round {
 /// Claims and settles one batch. How long to wait before the next; zero: there may be more.
 asio::awaitable<milliseconds> Pusher::work_once(bool& watches) {
     auto& breaker = context_.breaker;
-    const auto leads = breaker.admits(batch_size);
+    const auto leads = breaker.admits(context_.timing.batch);
     if (leads == 0) co_return breaker.closed_for();
     const bool probes = breaker.begin_probe();
     const auto wait = co_await work_once(watches, leads);
@@ -208,7 +207,7 @@ asio::awaitable<milliseconds> Pusher::work_once(bool& watches, int leads) {
         leads_ = round.leads;
         is_backfilled_ = round.is_backfilled;
         asleep_ = round.claims.empty() ? asleep_ || round.asks_for_ring : false;
-        const bool is_crowded = round.claims.size() >= batch_size;
+        const bool is_crowded = std::ssize(round.claims) >= context_.timing.batch;
         if (std::exchange(is_crowded_, is_crowded) != is_crowded) reconciler_.mover().waiting_changed().set();
         if (round.claims.empty()) co_return wait_after(round);
         found_at_ = context_.clock.now();
@@ -360,7 +359,8 @@ asio::awaitable<void> Pusher::settle(const Claims& claims, Reconciler::CallsLeft
     Claims once_more{std::make_move_iterator(again.begin()), std::make_move_iterator(again.end())};
     known.erase(again.begin(), again.end());
     // There are more to come, and moves of other batches may be the same.
-    const auto moves = claims.size() >= batch_size ? Reconciler::Moves::together : Reconciler::Moves::now;
+    const auto moves =
+        std::ssize(claims) >= context_.timing.batch ? Reconciler::Moves::together : Reconciler::Moves::now;
     std::vector<asio::awaitable<void>> tasks;
     if (!known.empty()) tasks.push_back(reconciler_.reconcile(std::move(known), moves, left));
     if (!once_more.empty()) tasks.push_back(reconciler_.reconcile(std::move(once_more), moves, left));

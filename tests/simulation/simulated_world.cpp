@@ -38,7 +38,7 @@ struct SimulatedWorld::Engine {
                 [&world] { return static_cast<double>(world.random(1'000'000)) / 1e6; }},
                config,
                {.patience = {},
-                .timing = {},
+                .timing = {.batch = world.batch_},
                 .reading = {.ranges_at_once = 3,
                             .leads_per_range = 2,
                             .ranges_max = 4,
@@ -54,6 +54,7 @@ SimulatedWorld::SimulatedWorld(std::uint64_t seed, bool verbose)
     sandbox::WorkspaceSettings settings{.api_key = api_key, .seed = 1 + seed % 7};
     settings.leads = static_cast<std::uint32_t>(4 + random(5));
     page_limit_ = chance(0.1) ? 1 + static_cast<int>(random(3)) : 100;
+    if (seed % 3 == 0) batch_ = 2;
     settings.campaigns = 3;
     settings.lists = 2;
     settings.documented_lead = false;

@@ -105,6 +105,7 @@ private:
     double crash_probability_ = 0;
     double store_failure_probability_ = 0;
     int page_limit_ = 100;    ///< few leads are several pages in some worlds
+    int batch_ = 100;         ///< in some worlds so small that moves are gathered
     bool lists_lie_ = false;  ///< rows are hidden and lists come empty: what is there can't be known
     bool crash_due_ = false;
     bool turmoil_ = true;
