@@ -231,7 +231,8 @@ asio::awaitable<void> Reconciler::settle_gone(Claims claims) {
                     queue.complete({claim});
                 } else if (known.empty())  // its row is locked
                     queue.defer({claim}, context_.timing.busy);
-                else if (sync::has_local_edits(known.front()) || claim.merge_into)
+                else if (sync::has_local_edits(known.front()) || claim.merge_into
+                         || known.front().status == sync::SyncStatus::pending)  // edited, and taken back
                     given_up.push_back(claim);
                 else
                     queue.complete({claim});

@@ -166,6 +166,17 @@ TEST_F(DeletionsThere, AnEditOfALeadThatWasDeletedThereIsToldOnItsRow) {
     EXPECT_EQ(local(0, "sync_status || ': ' || sync_error"), "error: Instantly no longer has this lead (404)");
 }
 
+TEST_F(DeletionsThere, SoIsOneThatWasTakenBack) {
+    in_step({.leads = 40});
+    remove_there(0, 1);
+    sync_once();
+    const auto before = local(0, "phone");
+    edit(0, "phone = '+1 late'");
+    edit(0, "phone = '" + before + "'");
+    sync_once();
+    EXPECT_EQ(local(0, "sync_status || ': ' || sync_error"), "error: Instantly no longer has this lead (404)");
+}
+
 TEST_F(DeletionsThere, ALeadMovedDuringASweepIsNoDeletion) {
     in_step({.leads = 250});
     world().start();
