@@ -23,6 +23,7 @@ public:
           result_{.local = local} {}
 
     MergeResult run() {
+        map_is_out_ = is_map_out();
         place_overtaken_ = is_overtaken_place();
         place_contested_ = has_moved(local_) && is_moved_remotely() && (place_overtaken_ || !is_awaited_place());
         for (const auto& line : field_table()) {
@@ -58,6 +59,18 @@ private:
         // A row's email identifies it for people; an answer without one does not take it away.
         if (line.owner == Owner::on_insert && !seen) return;
         result_.local[line.field] = seen;
+    }
+
+    /// The map of custom variables is written as a whole. As long as one that the write changes shows as it was, what
+    /// the others show is from before the write too, and goes under in it: what was sent of them is still to come.
+    [[nodiscard]] bool is_map_out() const {
+        if (base_.expectations_expired) return false;
+        return std::ranges::any_of(base_.expected, [&](const auto& sent) {
+            const auto name = variable_of(sent.first);
+            if (!name) return false;
+            const auto before = text_of(base_.content.custom_variables, *name);
+            return !agree(sent.second, before) && agree(text_of(remote_.content.custom_variables, *name), before);
+        });
     }
 
     /// A lead is in one place, campaign or list: where both sides have moved it, both columns go by one decision.
@@ -166,7 +179,9 @@ private:
         if (const auto out = base_.expected.find(key); out != base_.expected.end()) expected.emplace(out->second);
         if (place_overtaken_ && is_place(key)) expected.reset();
         if (is_place(key) && !expected && is_left_behind_by_old_move()) expected.emplace(question.remote);
-        auto plan = plan_key(question.base, question.local, question.remote, expected, base_.expectations_expired);
+        const bool rides_along = expected && map_is_out_ && variable_of(key) && agree(*expected, question.base);
+        auto plan = plan_key(question.base, question.local, question.remote, rides_along ? std::nullopt : expected,
+                             base_.expectations_expired);
         if (plan.write_lost && circumstances_.form_is_believed && expected && agree(question.local, *expected)
             && same_but_for_form(question.remote, *expected)) {
             plan.write_lost = false;
@@ -175,7 +190,7 @@ private:
             plan.decision = agree(question.local, question.remote) ? Decision::agreed : Decision::take_remote;
         }
         keep_flips(key);
-        if (plan.still_expected) result_.base.expected[key] = *expected;
+        if (plan.still_expected || rides_along) result_.base.expected[key] = *expected;
         if (plan.write_lost) result_.lost.push_back(key);
         if (plan.decision == Decision::await) {
             result_.awaited.push_back(key);
@@ -373,6 +388,7 @@ private:
     const RemoteLead& remote_;
     const ConflictPolicy& policy_;
     const Circumstances& circumstances_;
+    bool map_is_out_ = false;
     bool place_contested_ = false;
     bool place_overtaken_ = false;
     MergeResult result_;

@@ -216,6 +216,20 @@ TEST(ThreeWayMerge, AnEditOfAPlaceThatWaitsGoesByTheSameWord) {
     EXPECT_EQ(merged.conflicts[0].resolution, Side::remote);
 }
 
+TEST(ThreeWayMerge, AnEditThereThatAWriteOfTheWholeMapOverranGoesOutAgain) {
+    const Base sent =
+        base(content({}, {{"score", "1"}}), {{"custom_variables.tier", "gold"}, {"custom_variables.score", "1"}});
+    const auto row = content({}, {{"score", "1"}, {"tier", "gold"}});
+    const auto late = merge(sent, row, remote(content({}, {{"score", "2"}})), {});
+    EXPECT_EQ(late.local.custom_variables.at("score"), "2");
+    EXPECT_EQ(late.awaited, std::vector<Key>{"custom_variables.tier"});
+    EXPECT_TRUE(late.conflicts.empty());
+    const auto shown = merge(late.base, late.local, remote(row), {});
+    EXPECT_EQ(shown.local.custom_variables.at("score"), "2") << "nobody set it back";
+    EXPECT_EQ(shown.to_push, std::vector<Key>{"custom_variables.score"});
+    EXPECT_TRUE(shown.changes.empty() && shown.conflicts.empty() && shown.base.expected.empty());
+}
+
 TEST(ThreeWayMerge, AWriteSentManyTimesIsBelievedToStandThereInAnotherFormWhereItIsText) {
     const Circumstances sent_often{.form_is_believed = true};
     const auto outcome_of = [&](const char* field, const char* before, const char* sent) {
