@@ -207,7 +207,9 @@ asio::awaitable<milliseconds> Pusher::work_once(bool& watches, int leads) {
         leads_ = round.leads;
         is_backfilled_ = round.is_backfilled;
         asleep_ = round.claims.empty() ? asleep_ || round.asks_for_ring : false;
-        const bool is_crowded = std::ssize(round.claims) >= context_.timing.batch;
+        // The last full batches are still being called when nothing more is due, and have moves to come.
+        const bool is_crowded =
+            std::ssize(round.claims) >= context_.timing.batch || (is_crowded_ && reconciler_.calls_left() > 0);
         if (std::exchange(is_crowded_, is_crowded) != is_crowded) reconciler_.mover().waiting_changed().set();
         if (round.claims.empty()) co_return wait_after(round);
         found_at_ = context_.clock.now();

@@ -61,7 +61,7 @@ private:
     bool asleep_ = true;              ///< writers may ring
     bool is_rung_ = false;            ///< whoever watches was woken by something that may be due
     bool is_backfilled_ = false;      ///< once and for all
-    bool is_crowded_ = false;         ///< the last claim was a full batch: there is more
+    bool is_crowded_ = false;         ///< there is more than a batch, or was when what is called was claimed
     bool stopping_ = false;
 };
 

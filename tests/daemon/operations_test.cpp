@@ -459,7 +459,7 @@ TEST_F(Operations, MovesOfManyBatchesAreOneJobForEachSourceAndTarget) {
     expect_in_step();
     EXPECT_EQ(world().value("SELECT count(*)" + elsewhere), "0");
     EXPECT_GE(sources, 2U);
-    EXPECT_LE(world().requests("POST", "/leads/move"), 4 * sources) << "not one for each batch and source";
+    EXPECT_LE(world().requests("POST", "/leads/move"), 2 * sources) << "the last, smaller batch may go by itself";
 }
 
 TEST_F(Operations, LeadsThatAreOnlyToBeMovedAreGatheredAheadOfTheRest) {
