@@ -75,6 +75,9 @@ std::string reason_of(const HistoryRow& entry) {
         return "edited on both sides: by the rule \"local\" the value here stands, sent by " + request;
     if (rule == "keep_value")
         return "emptied on Instantly: the value here is kept (rule \"keep_value\"), sent by " + request;
+    if (rule == "late_write")
+        return "overrun on Instantly by a write of ours that came through late (rule \"late_write\"), sent by "
+               + request;
     return rule + " " + place_of(entry.side) + ", by " + request;
 }
 
@@ -108,6 +111,10 @@ std::string ruling_of(const ConflictRow& conflict) {
         return "an empty value on Instantly does not take one away here (rule \"keep_value\"): " + kept;
     if (conflict.rule == "flip_flop")
         return "the two sides keep undoing each other's edits (rule \"flip_flop\"): " + how_to;
+    if (conflict.rule == "late_write")
+        return "a write of ours came through late and overran an edit made on Instantly, which goes out again "
+               "(rule \"late_write\"): "
+               + kept;
     if (conflict.rule == "manual") return "rule \"manual\": " + how_to;
     return fmt::format("rule \"{}\": {}", conflict.rule, kept);
 }

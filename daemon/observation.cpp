@@ -219,6 +219,7 @@ private:
             // What stands there now is what both sides start from: every difference is ours to push.
             known.base.content = sync::both_ways_of(observation.lead.content);
             known.base.expected.clear();
+            known.base.late.clear();
             known.status = sync::SyncStatus::pending;
         }
     }

@@ -225,6 +225,8 @@ std::string_view name_of(Rule rule) {
             return "keep_value";
         case Rule::flip_flop:
             return "flip_flop";
+        case Rule::late_write:
+            return "late_write";
     }
     return "local";
 }

@@ -23,9 +23,13 @@ public:
           result_{.local = local} {}
 
     MergeResult run() {
+        for (const auto& [key, write] : base_.late)
+            if (circumstances_.at < write.until) result_.base.late.insert({key, write});
         map_is_out_ = is_map_out();
+        place_is_late_ = is_late_place();
         place_overtaken_ = is_overtaken_place();
-        place_contested_ = has_moved(local_) && is_moved_remotely() && (place_overtaken_ || !is_awaited_place());
+        place_contested_ =
+            has_moved(local_) && is_moved_remotely() && !place_is_late_ && (place_overtaken_ || !is_awaited_place());
         for (const auto& line : field_table()) {
             if (line.owner != Owner::both_ways)
                 take_observed(line);
@@ -102,7 +106,20 @@ private:
     /// A move of ours is out, and the lead is neither where it was nor where the move takes it: somebody else has
     /// moved it, and whether ours came to anything is of no interest any more.
     [[nodiscard]] bool is_overtaken_place() const {
-        return is_awaited_place() && is_moved_remotely() && !arrived_place();
+        return is_awaited_place() && is_moved_remotely() && !arrived_place() && !place_is_late_;
+    }
+
+    /// A move that was overtaken before has come through after all.
+    [[nodiscard]] bool is_late_place() const {
+        return !arrived_place()
+               && std::ranges::any_of(place, [&](Field field) { return is_late(key_of(field), observed(field)); });
+    }
+
+    /// What shows is what was sent before somebody else's value showed.
+    [[nodiscard]] bool is_late(const Key& key, const Value& remote) const {
+        const auto late = result_.base.late.find(key);
+        return late != result_.base.late.end() && agree(remote, late->second.value)
+               && !agree(remote, value_of(base_.content, key));
     }
 
     /// The column that shows that a move of ours has come through.
@@ -177,11 +194,10 @@ private:
         const auto& key = question.key;
         std::optional<Value> expected;
         if (const auto out = base_.expected.find(key); out != base_.expected.end()) expected.emplace(out->second);
-        if (place_overtaken_ && is_place(key)) expected.reset();
+        if (is_late_write(question, expected)) return resume(question, expected);
+        expected = without_overtaken(question, std::move(expected));
         if (is_place(key) && !expected && is_left_behind_by_old_move()) expected.emplace(question.remote);
-        const bool rides_along = expected && map_is_out_ && variable_of(key) && agree(*expected, question.base);
-        auto plan = plan_key(question.base, question.local, question.remote, rides_along ? std::nullopt : expected,
-                             base_.expectations_expired);
+        auto plan = plan_key(question.base, question.local, question.remote, expected, base_.expectations_expired);
         if (plan.write_lost && circumstances_.form_is_believed && expected && agree(question.local, *expected)
             && same_but_for_form(question.remote, *expected)) {
             plan.write_lost = false;
@@ -190,7 +206,9 @@ private:
             plan.decision = agree(question.local, question.remote) ? Decision::agreed : Decision::take_remote;
         }
         keep_flips(key);
-        if (plan.still_expected || rides_along) result_.base.expected[key] = *expected;
+        if (plan.still_expected || (expected && rides_along(question, expected)))
+            result_.base.expected[key] = *expected;
+        if (plan.normalised && is_other_than_form(*expected, question.remote)) may_come_late(key, *expected);
         if (plan.write_lost) result_.lost.push_back(key);
         if (plan.decision == Decision::await) {
             result_.awaited.push_back(key);
@@ -217,6 +235,53 @@ private:
         }
         if (keeps_value(question) && question.rule != Rule::manual) return keep_value(question, plan);
         return conflict(question, plan, question.rule, winner(question));
+    }
+
+    [[nodiscard]] bool is_late_write(const Question& question, const std::optional<Value>& expected) const {
+        if (circumstances_.open.contains(question.key)) return false;
+        if (is_place(question.key)) return place_is_late_;
+        return is_late(question.key, question.remote) && !(expected && agree(question.remote, *expected));
+    }
+
+    /// A write that was overtaken shows after all. It overran the edit there that the row has taken meanwhile, and
+    /// what the row holds goes out again. Somebody may also have set that very value: the record tells of it.
+    Answer resume(const Question& question, const std::optional<Value>& expected) {
+        const auto& key = question.key;
+        keep_flips(key);
+        const bool is_out = is_place(key) ? is_awaited_place() : expected.has_value();
+        if (is_out && !base_.expectations_expired) {
+            if (expected) result_.base.expected[key] = *expected;
+            result_.awaited.push_back(key);
+            return {question.base};
+        }
+        if (expected) result_.lost.push_back(key);
+        if (agree(question.local, question.remote)) return {question.remote};
+        const KeyPlan plan{.decision = Decision::push_local, .base = question.remote};
+        if (!is_late(key, question.remote)) return push(question, plan);
+        if (flips_too_often(key, Side::local)) return conflict(question, plan, Rule::flip_flop, std::nullopt);
+        return conflict(question, plan, Rule::late_write, Side::local);
+    }
+
+    /// What is still expected of a key, apart from a write that is overtaken: it is not waited for, but may come
+    /// late.
+    std::optional<Value> without_overtaken(const Question& question, std::optional<Value> expected) {
+        const auto& key = question.key;
+        const bool in_map = rides_along(question, expected);
+        if (!(in_map && !agree(question.remote, question.base)) && !(place_overtaken_ && is_place(key)))
+            return expected;
+        if (in_map || expected) may_come_late(key, expected.value_or(question.base));
+        return std::nullopt;
+    }
+
+    /// A variable that the map which is out leaves as it was, or does not know of.
+    [[nodiscard]] bool rides_along(const Question& question, const std::optional<Value>& expected) const {
+        if (!map_is_out_ || !variable_of(question.key)) return false;
+        return expected ? agree(*expected, question.base) : !question.base;
+    }
+
+    void may_come_late(const Key& key, const Value& value) {
+        if (base_.expectations_expired) return;
+        result_.base.late.insert_or_assign(key, LateWrite{value, circumstances_.at + late_write_window});
     }
 
     /// A key that waits for a person stays as it is on both sides; with their word it is settled.
@@ -302,6 +367,7 @@ private:
             }
             case Rule::local:
             case Rule::keep_value:
+            case Rule::late_write:
                 break;
         }
         return Side::local;
@@ -335,14 +401,17 @@ private:
         return {question.remote, true};
     }
 
-    /// Another value than was sent, in more than its form, may be the server's, or an edit made there while ours was
-    /// on its way, or never left. It stands, and ours stays readable.
-    void tell_if_overruled(const Question& question) {
+    [[nodiscard]] static bool is_other_than_form(const Value& sent, const Value& shown) {
         const auto blank = [](const Value& value) {
             return value.value_or("").find_first_not_of(" \t\r\n") == std::string::npos;
         };
-        if (same_but_for_form(question.local, question.remote) || (blank(question.local) && blank(question.remote)))
-            return;
+        return !same_but_for_form(sent, shown) && !(blank(sent) && blank(shown));
+    }
+
+    /// Another value than was sent, in more than its form, may be the server's, or an edit made there while ours was
+    /// on its way, or never left. It stands, and ours stays readable.
+    void tell_if_overruled(const Question& question) {
+        if (!is_other_than_form(question.local, question.remote)) return;
         result_.conflicts.push_back(
             {question.key, question.base, question.local, question.remote, Rule::remote, Side::remote});
     }
@@ -391,6 +460,7 @@ private:
     bool map_is_out_ = false;
     bool place_contested_ = false;
     bool place_overtaken_ = false;
+    bool place_is_late_ = false;
     MergeResult result_;
 };
 

@@ -35,6 +35,16 @@ struct Flip {
 };
 inline constexpr std::chrono::hours flip_window{1};
 
+/// A write that Instantly accepted, and that another value showed before: it may come through yet.
+struct LateWrite {
+    Value value;
+    Instant until;  ///< what shows from then on is somebody's edit
+
+    bool operator==(const LateWrite&) const = default;
+};
+/// Jobs and reads that lag take seconds (INSTANTLY.md).
+inline constexpr std::chrono::seconds late_write_window{30};
+
 /// What both sides agreed on last, and what writes since then are to show.
 struct Base {
     Content content;  ///< both-ways fields and custom variables only
@@ -43,6 +53,7 @@ struct Base {
     /// Whether the time to wait for them is over: what still shows the old value was not stored.
     bool expectations_expired = false;
     std::map<Key, Flip> flips;
+    std::map<Key, LateWrite> late;
 
     bool operator==(const Base&) const = default;
 };

@@ -14,7 +14,7 @@ enum class Side { local, remote };
 std::string_view name_of(Side side);
 
 /// Who wins when both sides changed a field to different values since they last agreed (DESIGN §1.2, `conflicts`).
-/// The last two are no choice of the config: they say why a value was kept, or the field parked, all the same.
+/// The last three are no choice of the config: they say why a value was kept, or the field parked, all the same.
 enum class Rule {
     local,
     remote,
@@ -22,6 +22,7 @@ enum class Rule {
     manual,      ///< nobody: both values stay until a person decides
     keep_value,  ///< an empty remote value does not overwrite a local one
     flip_flop,   ///< two automations undo each other's work: parked like `manual`
+    late_write,  ///< a write of ours came through after an edit there that it overran: that edit goes out again
 };
 
 std::string_view name_of(Rule rule);

@@ -91,6 +91,25 @@ std::map<sync::Key, sync::Flip> flips_from_json(const nlohmann::json& json) {
     return flips;
 }
 
+/// {key: [value, until in microseconds]}
+sync::Value late_to_text(const std::map<sync::Key, sync::LateWrite>& late) {
+    if (late.empty()) return std::nullopt;
+    auto json = nlohmann::json::object();
+    for (const auto& [key, write] : late) {
+        auto& slot = json[key] = {nullptr, write.until.time_since_epoch().count()};
+        if (write.value) slot.at(0) = *write.value;
+    }
+    return json.dump();
+}
+
+std::map<sync::Key, sync::LateWrite> late_from_json(const nlohmann::json& json) {
+    std::map<sync::Key, sync::LateWrite> late;
+    for (const auto& [key, write] : json.items())
+        late[key] = {write.at(0).is_null() ? sync::Value{} : write.at(0).get<std::string>(),
+                     Instant{std::chrono::microseconds{write.at(1).get<std::int64_t>()}}};
+    return late;
+}
+
 /// [[id, field, local, remote, resolution], …]
 std::map<sync::Key, sync::OpenConflict> conflicts_from_json(const nlohmann::json& json) {
     const auto value_of = [](const nlohmann::json& value) {
@@ -109,14 +128,16 @@ std::map<sync::Key, sync::OpenConflict> conflicts_from_json(const nlohmann::json
 void write_bases(pqxx::work& transaction, const std::string& workspace, std::span<const LeadRow> leads) {
     static const Statement statement{"write_bases", R"sql(
         INSERT INTO sync.base AS b (workspace, lead_id, instantly_id, content, content_hash, raw_hash, remote_updated_at,
-                                    expected, flips, observed_at)
+                                    expected, flips, late, observed_at)
         SELECT $1, unnest($2::uuid[]), unnest($3::uuid[]), unnest($4::jsonb[]), unnest($5::int8[]), unnest($6::int8[]),
-               unnest($7::timestamptz[]), unnest($8::jsonb[]), unnest($9::jsonb[]), unnest($10::timestamptz[])
+               unnest($7::timestamptz[]), unnest($8::jsonb[]), unnest($9::jsonb[]), unnest($10::jsonb[]),
+               unnest($11::timestamptz[])
         ON CONFLICT (workspace, lead_id) DO UPDATE
             SET instantly_id = excluded.instantly_id, content = excluded.content,
                 content_hash = excluded.content_hash, raw_hash = excluded.raw_hash,
                 remote_updated_at = excluded.remote_updated_at,
-                expected = excluded.expected, flips = excluded.flips, observed_at = excluded.observed_at, gone_at = NULL,
+                expected = excluded.expected, flips = excluded.flips, late = excluded.late,
+                observed_at = excluded.observed_at, gone_at = NULL,
                 expected_until = CASE WHEN excluded.expected IS NOT NULL THEN b.expected_until END
     )sql"};
     using enum BinaryArray::Element;
@@ -128,6 +149,7 @@ void write_bases(pqxx::work& transaction, const std::string& workspace, std::spa
     BinaryArray updated{timestamptz};
     BinaryArray expected{jsonb};
     BinaryArray flips{jsonb};
+    BinaryArray late{jsonb};
     BinaryArray observed{timestamptz};
     for (const auto& lead : leads) {
         ids.add(lead.id.text);
@@ -142,10 +164,11 @@ void write_bases(pqxx::work& transaction, const std::string& workspace, std::spa
         const bool awaits = lead.base && !lead.base->expected.empty();
         expected.add_or_null(awaits ? sync::Value{expectations_to_json(lead.base->expected).dump()} : std::nullopt);
         flips.add_or_null(lead.base ? flips_to_text(lead.base->flips) : std::nullopt);
+        late.add_or_null(lead.base ? late_to_text(lead.base->late) : std::nullopt);
         observed.add_instant(lead.observed_at);
     }
     execute(transaction, statement, workspace, ids.finish(), instantly_ids.finish(), contents.finish(),
-            hashes.finish(), raw_hashes.finish(), updated.finish(), expected.finish(), flips.finish(),
+            hashes.finish(), raw_hashes.finish(), updated.finish(), expected.finish(), flips.finish(), late.finish(),
             observed.finish());
 }
 
@@ -179,6 +202,8 @@ KnownLead known_lead(const pqxx::row& row, Instant now) {
     lead.base.expectations_expired = row["expired"].as<bool>();
     if (const auto field = row["flips"]; !field.is_null())
         lead.base.flips = flips_from_json(nlohmann::json::parse(field.c_str()));
+    if (const auto field = row["late"]; !field.is_null())
+        lead.base.late = late_from_json(nlohmann::json::parse(field.c_str()));
     lead.remote_updated_at = row["remote_updated_at"].as<std::string>("");
     if (const auto field = row["written_at"]; !field.is_null()) lead.written_at = instant_from(field);
     if (const auto field = row["observed_at"]; !field.is_null()) lead.observed_at = instant_from(field);
@@ -213,7 +238,7 @@ nlohmann::json expectations_to_json(const std::map<sync::Key, sync::Value>& expe
 std::vector<KnownLead> load_leads(pqxx::work& transaction, const std::string& workspace,
                                   const std::vector<sync::InstantlyId>& ids, store::Lock lock, Instant now) {
     static const std::string query = R"sql(
-        SELECT b.lead_id, b.instantly_id, b.content::text, b.expected::text, b.flips::text,
+        SELECT b.lead_id, b.instantly_id, b.content::text, b.expected::text, b.flips::text, b.late::text,
                coalesce(b.expected_until <= now(), false) AS expired,
                to_char(b.remote_updated_at AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"') AS remote_updated_at,
                (extract(epoch FROM b.written_at) * 1000000)::int8 AS written_at,

@@ -109,6 +109,7 @@ TEST_P(LeadsContract, LoadsWhatWasWritten) {
     lead.base->content[Field::first_name] = "Augusta";
     lead.base->expected = {{"phone", std::nullopt}, {"custom_variables.text", "43"}};
     lead.base->flips = {{"phone", {sync::Side::remote, 3, an_instant}}};
+    lead.base->late = {{"phone", {"44", an_instant}}, {"campaign", {std::nullopt, an_instant}}};
     lead.status = SyncStatus::error;
     lead.error = "why";
     lead.content_hash = ~std::uint64_t{0};
@@ -428,6 +429,15 @@ TEST_P(LeadsContract, RecordsAConflictThatARuleDecided) {
     EXPECT_TRUE(conflicts[1].settled);
     EXPECT_EQ(load(1)->open.size(), 1);
     EXPECT_THROW(store_->resolve(conflicts[1].id, sync::Side::local), std::invalid_argument);
+}
+
+TEST_P(LeadsContract, RecordsEveryRule) {
+    using enum sync::Rule;
+    synced({1});
+    for (const auto rule : {local, remote, newest, manual, keep_value, flip_flop, late_write}) {
+        add_conflict({"phone", "0", "1", "2", rule, sync::Side::local});
+        EXPECT_EQ(store_->conflicts().back().rule, sync::name_of(rule));
+    }
 }
 
 TEST_P(LeadsContract, CarriesAResolutionToTheNextLook) {

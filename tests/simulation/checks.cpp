@@ -39,11 +39,6 @@ bool same(const sync::Value& seen, const sync::Value& set) {
     return sync::agree(seen, text) || sync::agree(seen, lower(text)) || sync::agree(seen, lower(set.value_or("")));
 }
 
-sync::Value value_of(const sync::Content& content, const sync::Key& key) {
-    if (key == "place") return content[Field::campaign] ? content[Field::campaign] : content[Field::list_id];
-    return sync::value_of(content, key);
-}
-
 std::string shown(const sync::Value& value) { return value ? "\"" + *value + "\"" : "nothing"; }
 
 /// The keys in which two contents differ, as a merge sees them.
@@ -136,12 +131,12 @@ void SimulatedWorld::check_agreement(Outcome& outcome) {
         const auto lead = truth(instantly_id);
         for (const auto& key : differences(row->second.content, lead->content))
             outcome.broken.push_back(fmt::format("lead {} {}: {} here, {} on Instantly", instantly_id, key,
-                                                 shown(value_of(row->second.content, key)),
-                                                 shown(value_of(lead->content, key))));
+                                                 shown(value_in(row->second.content, key)),
+                                                 shown(value_in(lead->content, key))));
         for (const auto& key : differences(base->second.content, lead->content))
             outcome.broken.push_back(fmt::format("lead {} {}: base {}, on Instantly {}", instantly_id, key,
-                                                 shown(value_of(base->second.content, key)),
-                                                 shown(value_of(lead->content, key))));
+                                                 shown(value_in(base->second.content, key)),
+                                                 shown(value_in(lead->content, key))));
     }
     for (const auto& [id, row] : state.rows) {
         const bool placed = row.content[Field::campaign] || row.content[Field::list_id];
@@ -181,7 +176,7 @@ void SimulatedWorld::check_edits(Outcome& outcome) {
             const auto here = UserEdits::find(edits_.here, id.text, key);
             const auto there = UserEdits::find(edits_.there, there_id, key);
             if (key == "lt_interest_status" && instantly_->set_together.contains(there_id)) continue;
-            const auto now = value_of(row.content, key);
+            const auto now = value_in(row.content, key);
             const auto window = unseen_window + read_lag;
             const auto overwritten = [&](const sync::Key& what) {
                 return there && edits_.was_written(there_id, what, there->at, window);
@@ -246,13 +241,9 @@ void SimulatedWorld::check_no_phantoms(Outcome& outcome) const {
             return std::get<0>(edit) == id && std::get<1>(edit) == entry.key && same(entry.after, std::get<2>(edit));
         });
     };
-    // Our own value comes to show after all, behind a read that lagged and was taken for the server's word on it.
-    std::set<std::tuple<std::string, sync::Key, std::string>> overruled;
     const auto& state = store_->state();
     for (const auto& [entry, at] : state.history) {
-        if (entry.rule == "normalised") overruled.insert({entry.lead.text, entry.key, entry.before.value_or("")});
         if (entry.side != sync::Side::remote || entry.rule != "edit" || entry.after.value_or("").empty()) continue;
-        if (overruled.contains({entry.lead.text, entry.key, *entry.after})) continue;
         const auto field = sync::field_named(entry.key);
         if (field && sync::spec(*field).kind != sync::Kind::text) continue;  // set for several leads, or by moves
         if (sync::same_but_for_form(entry.before, entry.after)) continue;    // by a write of the whole map

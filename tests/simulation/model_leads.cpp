@@ -117,6 +117,7 @@ sync::KnownLead ModelLeads::known(const LeadId& id, const ModelBase& base, const
     lead.base.expected = base.expected.value_or(std::map<sync::Key, Value>{});
     lead.base.expectations_expired = base.expected_until && *base.expected_until <= transaction_.now();
     lead.base.flips = base.flips;
+    lead.base.late = base.late;
     lead.remote_updated_at = base.remote_updated_at.value_or("");
     lead.written_at = base.written_at;
     lead.observed_at = base.observed_at;
@@ -290,6 +291,7 @@ void ModelLeads::write_base(const sync::LeadRow& lead) {
     if (lead.base && !lead.base->expected.empty()) base.expected = lead.base->expected;
     if (!base.expected) base.expected_until.reset();
     base.flips = lead.base ? lead.base->flips : std::map<sync::Key, sync::Flip>{};
+    base.late = lead.base ? lead.base->late : std::map<sync::Key, sync::LateWrite>{};
     base.observed_at = lead.observed_at;
     base.gone_at.reset();
 }

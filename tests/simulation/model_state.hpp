@@ -39,6 +39,7 @@ struct ModelBase {
     std::optional<Instant> written_at;
     std::optional<Instant> observed_at;
     std::map<sync::Key, sync::Flip> flips;
+    std::map<sync::Key, sync::LateWrite> late;
     std::optional<Instant> deleted_at;
     std::optional<Instant> gone_at;
 };

@@ -326,9 +326,12 @@ void SimulatedWorld::edit_what_is_in_hand() {
 sync::Value SimulatedWorld::base_value(const sync::LeadId& id, const sync::Key& key) const {
     const auto base = store_->state().bases.find(id);
     if (base == store_->state().bases.end()) return std::nullopt;
-    const auto& content = base->second.content;
-    if (key == "place") return content[Field::campaign] ? content[Field::campaign] : content[Field::list_id];
-    return sync::value_of(content, key);
+    return value_in(base->second.content, key);
+}
+
+sync::Value SimulatedWorld::value_there(const std::string& instantly_id, const sync::Key& key) {
+    const auto lead = truth(instantly_id);
+    return lead ? value_in(lead->content, key) : std::nullopt;
 }
 
 void SimulatedWorld::note_here(const sync::LeadId& id, const sync::Key& key, const sync::Value& value) {
@@ -336,12 +339,15 @@ void SimulatedWorld::note_here(const sync::LeadId& id, const sync::Key& key, con
     edits_.here[{id.text, key}] = {time_.now(), value, sync::agree(value, base_value(id, key))};
 }
 
-void SimulatedWorld::note_there(const std::string& instantly_id, const sync::Key& key, const sync::Value& value) {
+/// What is set to what it was already, nobody can see.
+void SimulatedWorld::note_there(const std::string& instantly_id, const sync::Key& key, const sync::Value& before,
+                                const sync::Value& value) {
     const auto base = base_of(store_->state(), sync::InstantlyId{instantly_id});
     const bool known = base != store_->state().bases.end();
     // Of a lead that was only just made, nothing is agreed yet: what is emptied again may never have been seen.
     const bool back = known ? sync::agree(value, base_value(base->first, key)) : sync::agree(value, std::nullopt);
     edits_.ever_there.insert({instantly_id, key, value});
+    if (sync::agree(before, value)) return;
     edits_.there[{instantly_id, key}] = {time_.now(), value, back};
 }
 
@@ -485,8 +491,9 @@ void SimulatedWorld::remote_edit() {
         instantly_->edit(*id, fields);
         return;
     }
+    const auto before = value_there(*id, key);
     instantly_->edit(*id, fields);
-    note_there(*id, key, value);
+    note_there(*id, key, before, value);
     tell(fmt::format("remote: {} {}", *id, fields.dump()));
 }
 
@@ -505,8 +512,9 @@ void SimulatedWorld::remote_move() {
     if (!id) return;
     const bool to_campaign = chance(0.7);
     const auto place = to_campaign ? some_campaign() : some_list();
+    const auto before = value_there(*id, "place");
     instantly_->move(*id, to_campaign ? place : "", to_campaign ? "" : place);
-    note_there(*id, "place", place);
+    note_there(*id, "place", before, place);
     tell(fmt::format("remote: move {} to {}", *id, place));
 }
 

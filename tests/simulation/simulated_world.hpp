@@ -89,7 +89,9 @@ private:
 
     [[nodiscard]] sync::Value base_value(const sync::LeadId& id, const sync::Key& key) const;
     void note_here(const sync::LeadId& id, const sync::Key& key, const sync::Value& value);
-    void note_there(const std::string& instantly_id, const sync::Key& key, const sync::Value& value);
+    void note_there(const std::string& instantly_id, const sync::Key& key, const sync::Value& before,
+                    const sync::Value& value);
+    [[nodiscard]] sync::Value value_there(const std::string& instantly_id, const sync::Key& key);
     void tell(const std::string& what);
     [[nodiscard]] std::optional<sync::RemoteLead> truth(const std::string& instantly_id);
 

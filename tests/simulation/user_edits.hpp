@@ -14,6 +14,12 @@
 
 namespace leadsync::simulation {
 
+/// A key's value, or the place: the campaign, or else the list.
+inline sync::Value value_in(const sync::Content& content, const sync::Key& key) {
+    if (key != "place") return sync::value_of(content, key);
+    return content[sync::Field::campaign] ? content[sync::Field::campaign] : content[sync::Field::list_id];
+}
+
 /// What people last did to each key on each side, and when leadsync wrote it: what the end of a run is held
 /// against. Rows go by our id, leads by theirs.
 class UserEdits {

@@ -21,6 +21,8 @@ Base base(Content values, std::map<Key, Value> expected = {}, bool expired = fal
     return {std::move(values), std::move(expected), expired};
 }
 
+const Instant noon{std::chrono::sys_days{std::chrono::year{2026} / 3 / 1} + std::chrono::hours{12}};
+
 bool has(const std::vector<Key>& keys, const Key& key) { return std::ranges::count(keys, key) == 1; }
 
 TEST(PlanKey, CoversEveryCase) {
@@ -227,7 +229,82 @@ TEST(ThreeWayMerge, AnEditThereThatAWriteOfTheWholeMapOverranGoesOutAgain) {
     const auto shown = merge(late.base, late.local, remote(row), {});
     EXPECT_EQ(shown.local.custom_variables.at("score"), "2") << "nobody set it back";
     EXPECT_EQ(shown.to_push, std::vector<Key>{"custom_variables.score"});
-    EXPECT_TRUE(shown.changes.empty() && shown.conflicts.empty() && shown.base.expected.empty());
+    EXPECT_TRUE(shown.changes.empty() && shown.base.expected.empty());
+    ASSERT_EQ(shown.conflicts.size(), 1U) << "somebody may have set that back all the same";
+    EXPECT_EQ(shown.conflicts[0].rule, Rule::late_write);
+    EXPECT_EQ(shown.conflicts[0].remote, "1");
+}
+
+TEST(ThreeWayMerge, AVariableThatTheMapDoesNotKnowOfGoesOutAgainWhenTheMapHasWipedIt) {
+    const Base sent = base({}, {{"custom_variables.tier", "gold"}});
+    const auto row = content({}, {{"tier", "gold"}});
+    const ConflictPolicy clearable{.custom_variables_clearable = true};
+    const auto late = merge(sent, row, remote(content({}, {{"score", "2"}})), clearable);
+    EXPECT_EQ(late.local.custom_variables.at("score"), "2");
+    const auto shown = merge(late.base, late.local, remote(row), clearable);
+    EXPECT_EQ(shown.local.custom_variables.at("score"), "2") << "nobody took it away";
+    EXPECT_EQ(shown.to_push, std::vector<Key>{"custom_variables.score"});
+}
+
+TEST(ThreeWayMerge, AWriteThatComesThroughAfterAnEditThereWasSeenIsNoEditAndOverrunsNone) {
+    const auto at = [](int second) { return Circumstances{.at = noon + std::chrono::seconds{second}}; };
+    const auto interest = [](const char* value) { return content({{"lt_interest_status", value}}); };
+    const Base sent = base({}, {{"lt_interest_status", "2"}});
+    // Somebody sets 0 before the job of ours has run, and a look shows that.
+    const auto overtaken = merge(sent, interest("2"), remote(interest("0")), {}, at(0));
+    EXPECT_EQ(overtaken.local, interest("0"));
+    EXPECT_TRUE(overtaken.awaited.empty()) << "nobody waits for it";
+    EXPECT_EQ(overtaken.conflicts.size(), 1U);
+
+    const auto shown = merge(overtaken.base, overtaken.local, remote(interest("2")), {}, at(3));
+    EXPECT_EQ(shown.local, interest("0"));
+    EXPECT_EQ(shown.to_push, std::vector<Key>{"lt_interest_status"});
+    ASSERT_EQ(shown.conflicts.size(), 1U);
+    EXPECT_EQ(shown.conflicts[0].rule, Rule::late_write);
+    EXPECT_EQ(shown.conflicts[0].resolution, Side::local);
+
+    const auto later = merge(overtaken.base, overtaken.local, remote(interest("2")), {}, at(30));
+    EXPECT_EQ(later.local, interest("2")) << "after its time it is an edit";
+    EXPECT_TRUE(later.to_push.empty() && later.base.late.empty());
+
+    // A newer write of ours is out: what shows is the older one.
+    auto newer = overtaken;
+    newer.base.expected["lt_interest_status"] = "1";
+    const auto between = merge(newer.base, interest("1"), remote(interest("2")), {}, at(3));
+    EXPECT_EQ(between.local, interest("1"));
+    EXPECT_EQ(between.awaited, std::vector<Key>{"lt_interest_status"});
+    const auto arrived = merge(between.base, between.local, remote(interest("1")), {}, at(6));
+    EXPECT_TRUE(arrived.awaited.empty() && arrived.to_push.empty() && arrived.conflicts.empty());
+    // It was not stored: what stands there is ours too, and no edit.
+    newer.base.expectations_expired = true;
+    const auto lost = merge(newer.base, interest("1"), remote(interest("2")), {}, at(29));
+    EXPECT_EQ(lost.lost, std::vector<Key>{"lt_interest_status"});
+    EXPECT_EQ(lost.to_push, std::vector<Key>{"lt_interest_status"});
+    EXPECT_EQ(lost.local, interest("1"));
+}
+
+TEST(ThreeWayMerge, SoIsAMoveThatComesThroughLate) {
+    const std::string before = "aaaaaaaa-0000-4000-8000-000000000001";
+    const std::string ours = "bbbbbbbb-0000-4000-8000-000000000002";
+    const std::string theirs = "cccccccc-0000-4000-8000-000000000003";
+    const auto at = [](int second) { return Circumstances{.at = noon + std::chrono::seconds{second}}; };
+    const Base sent = base(content({{"campaign", before}}), {{"campaign", ours}});
+    const auto overtaken = merge(sent, content({{"campaign", ours}}), remote(content({{"list_id", theirs}})),
+                                 {.fallback = Rule::remote}, at(0));
+    EXPECT_EQ(overtaken.local, content({{"list_id", theirs}}));
+    const auto shown = merge(overtaken.base, overtaken.local, remote(content({{"campaign", ours}})), {}, at(3));
+    EXPECT_EQ(shown.local, content({{"list_id", theirs}}));
+    EXPECT_TRUE(has(shown.to_push, "list_id") && has(shown.to_push, "campaign"));
+    EXPECT_EQ(shown.conflicts.size(), 1U);
+
+    // The row is moved on meanwhile, and that move is out: all of the place waits for it.
+    auto newer = overtaken;
+    newer.base.expected["campaign"] = before;
+    const auto between =
+        merge(newer.base, content({{"campaign", before}}), remote(content({{"campaign", ours}})), {}, at(3));
+    EXPECT_EQ(between.local, content({{"campaign", before}}));
+    EXPECT_TRUE(between.to_push.empty() && between.conflicts.empty());
+    EXPECT_TRUE(has(between.awaited, "campaign"));
 }
 
 TEST(ThreeWayMerge, AWriteSentManyTimesIsBelievedToStandThereInAnotherFormWhereItIsText) {
@@ -284,8 +361,6 @@ TEST(ThreeWayMerge, ARemovedCustomVariableIsConfirmedByAbsenceAndByEmptyText) {
 }
 
 // --- rules ---------------------------------------------------------------------------------------------------------
-
-const Instant noon{std::chrono::sys_days{std::chrono::year{2026} / 3 / 1} + std::chrono::hours{12}};
 
 Content updated(Content values, const char* at) {
     values[Field::timestamp_updated] = at;
