@@ -65,7 +65,7 @@ boost::asio::awaitable<bool> Deletions::look_into_some(store::Absence by) {
     auto observations = observations_of(page, requested_at, clock_.wall());
     co_await store_.run([&](store::Transaction& transaction) {
         observe(transaction, std::move(observations), observing_, clock_.wall());
-        transaction.leads.looked_into(looked_into, gone);
+        transaction.leads.looked_into(looked_into, gone, requested_at);
     });
     co_return true;
 }

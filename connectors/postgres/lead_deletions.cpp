@@ -77,8 +77,10 @@ void Leads::seen(const std::vector<InstantlyId>& ids) {
 
 std::vector<std::pair<LeadId, InstantlyId>> Leads::absent(store::Absence by, int limit) {
     static const Statement statement{"absent", R"sql(
-        SELECT lead_id, instantly_id FROM sync.absent
-        WHERE workspace = $1 AND confirmed_at IS NULL AND by_sweep = $3 ORDER BY lead_id LIMIT $2
+        SELECT a.lead_id, a.instantly_id FROM sync.absent a
+        WHERE a.workspace = $1 AND a.confirmed_at IS NULL AND a.by_sweep = $3
+          AND NOT EXISTS (SELECT FROM sync.merges m WHERE m.workspace = a.workspace AND m.source_id = a.lead_id)
+        ORDER BY a.lead_id LIMIT $2
     )sql"};
     std::vector<std::pair<LeadId, InstantlyId>> noted;
     for (const auto& row : execute(transaction_, statement, workspace_, limit, by == store::Absence::sweep))
@@ -86,9 +88,14 @@ std::vector<std::pair<LeadId, InstantlyId>> Leads::absent(store::Absence by, int
     return noted;
 }
 
-void Leads::looked_into(const std::vector<LeadId>& ids, const std::unordered_set<std::string>& confirmed) {
+void Leads::looked_into(const std::vector<LeadId>& ids, const std::unordered_set<std::string>& confirmed,
+                        sync::Instant requested_at) {
     static const Statement confirm{"confirm_absent", R"sql(
         UPDATE sync.absent SET confirmed_at = now() WHERE workspace = $1 AND lead_id = ANY ($2::uuid[])
+    )sql"};
+    static const Statement observed{"observed_absent", R"sql(
+        UPDATE sync.base SET observed_at = greatest(observed_at, to_timestamp($3::float8))
+        WHERE workspace = $1 AND lead_id = ANY ($2::uuid[])
     )sql"};
     static const Statement forget{"forget_absent", R"sql(
         DELETE FROM sync.absent WHERE workspace = $1 AND lead_id = ANY ($2::uuid[])
@@ -96,7 +103,10 @@ void Leads::looked_into(const std::vector<LeadId>& ids, const std::unordered_set
     std::vector<LeadId> gone;
     std::vector<LeadId> there;
     for (const auto& id : ids) (confirmed.contains(id.text) ? gone : there).push_back(id);
-    if (!gone.empty()) execute(transaction_, confirm, workspace_, array_of(gone));
+    if (!gone.empty()) {
+        execute(transaction_, confirm, workspace_, array_of(gone));
+        execute(transaction_, observed, workspace_, array_of(gone), epoch_seconds(requested_at));
+    }
     if (!there.empty()) execute(transaction_, forget, workspace_, array_of(there));
 }
 
@@ -147,6 +157,8 @@ void Leads::mark_gone(const std::vector<LeadId>& ids, sync::RemoteDeletes policy
         ), undecided AS (
             DELETE FROM crm.held h USING gone
             WHERE h.workspace = $1 AND h.lead_id = gone.id AND h.decision IS NULL
+        ), merges AS (
+            DELETE FROM sync.merges m WHERE m.workspace = $1 AND m.source_id = ANY ($2::uuid[])
         )
         DELETE FROM sync.absent a WHERE a.workspace = $1 AND a.lead_id = ANY ($2::uuid[])
     )sql"};

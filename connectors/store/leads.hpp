@@ -216,11 +216,13 @@ public:
     /// The same for those of `asked` that an answer to a look at chosen leads did not show.
     virtual void note_absent(const std::vector<sync::InstantlyId>& asked,
                              const std::vector<sync::InstantlyId>& present, sync::Instant requested_at) = 0;
-    /// Leads noted that way and not looked into yet, at most `limit`.
+    /// Leads noted that way and not looked into yet, at most `limit`. A lead on its way into another is left to
+    /// whoever merges it.
     virtual std::vector<std::pair<sync::LeadId, sync::InstantlyId>> absent(Absence by, int limit) = 0;
-    /// They were looked into: `confirmed` ones wait for what the guard says, the others are forgotten.
-    virtual void looked_into(const std::vector<sync::LeadId>& ids,
-                             const std::unordered_set<std::string>& confirmed) = 0;
+    /// They were looked into: `confirmed` ones wait for what the guard says, the others are forgotten. An answer that
+    /// was asked for before `requested_at` is stale from here on.
+    virtual void looked_into(const std::vector<sync::LeadId>& ids, const std::unordered_set<std::string>& confirmed,
+                             sync::Instant requested_at) = 0;
     /// Noted leads that were looked into and are gone.
     virtual std::vector<sync::LeadId> confirmed_absent() = 0;
     /// Carries a deletion on Instantly out here and forgets the note. A row with an edit that was not sent yet is

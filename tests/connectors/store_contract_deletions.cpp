@@ -26,7 +26,7 @@ protected:
         return ids;
     }
     void looked_into(const std::vector<LeadId>& ids, const std::unordered_set<std::string>& confirmed) {
-        store_->run([&](Transaction& transaction) { transaction.leads.looked_into(ids, confirmed); });
+        store_->run([&](Transaction& transaction) { transaction.leads.looked_into(ids, confirmed, requested_at); });
     }
     std::vector<LeadId> confirmed() {
         return store_->run([](Transaction& transaction) { return transaction.leads.confirmed_absent(); });
@@ -95,6 +95,27 @@ TEST_P(DeletionsContract, WaitsForTheGuardWithWhatWasConfirmedAndForgetsTheRest)
     note_absent(std::nullopt, std::nullopt);
     EXPECT_EQ(confirmed(), std::vector{lead_id(1)}) << "noted again, it is confirmed still";
     EXPECT_EQ(absent(), (std::vector{lead_id(2), lead_id(3)}));
+}
+
+TEST_P(DeletionsContract, TakesNothingThatWasAskedForBeforeTheAbsenceWasConfirmed) {
+    synced({1, 2});
+    note_absent(std::nullopt, std::nullopt);
+    looked_into({lead_id(1), lead_id(2)}, {lead_id(1).text});
+    EXPECT_EQ(load(1)->observed_at, requested_at);
+    EXPECT_NE(load(2)->observed_at, requested_at);
+    store_->run([](Transaction& transaction) {
+        transaction.leads.looked_into({lead_id(1)}, {lead_id(1).text}, requested_at - 1h);
+    });
+    EXPECT_EQ(load(1)->observed_at, requested_at) << "and never again earlier";
+}
+
+TEST_P(DeletionsContract, LeavesALeadThatIsBeingMergedToWhoeverMergesIt) {
+    synced({1, 2, 3});
+    note_absent(std::nullopt, std::nullopt, {instantly_id(3)});
+    store_->merge_leads(lead_id(1), lead_id(3));
+    EXPECT_EQ(absent(), std::vector{lead_id(2)}) << "noted before the merge was asked for";
+    mark_gone(1, RemoteDeletes::mark);
+    EXPECT_NO_THROW(store_->merge_leads(lead_id(3), lead_id(2))) << "no merge of a lead that is gone is left behind";
 }
 
 TEST_P(DeletionsContract, MarksARowWhoseLeadIsGone) {

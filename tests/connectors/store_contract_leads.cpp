@@ -93,7 +93,9 @@ TEST_P(LeadsContract, TellsWhatIsHeldOfAStretch) {
         transaction.leads.note_absent(std::nullopt, instantly_id(1).text, {}, store_->now());
     });
     EXPECT_TRUE(look({}).is_settled);
-    store_->run([&](Transaction& transaction) { transaction.leads.looked_into({lead_id(1)}, {lead_id(1).text}); });
+    store_->run([&](Transaction& transaction) {
+        transaction.leads.looked_into({lead_id(1)}, {lead_id(1).text}, an_instant);
+    });
     EXPECT_FALSE(look({instantly_id(3).text, std::nullopt}).is_settled);
 }
 

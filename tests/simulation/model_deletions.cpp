@@ -69,22 +69,28 @@ void ModelLeads::seen(const std::vector<InstantlyId>& ids) {
 
 std::vector<std::pair<LeadId, InstantlyId>> ModelLeads::absent(store::Absence by, int limit) {
     std::vector<std::pair<LeadId, InstantlyId>> noted;
-    for (const auto& [id, absent] : transaction_.read().absent)
-        if (!absent.confirmed_at && absent.by == by && static_cast<int>(noted.size()) < limit)
+    const auto& state = transaction_.read();
+    for (const auto& [id, absent] : state.absent)
+        if (!absent.confirmed_at && absent.by == by && !state.merges.contains(id)
+            && static_cast<int>(noted.size()) < limit)
             noted.emplace_back(id, absent.instantly_id);
     return noted;
 }
 
-void ModelLeads::looked_into(const std::vector<LeadId>& ids, const std::unordered_set<std::string>& confirmed) {
+void ModelLeads::looked_into(const std::vector<LeadId>& ids, const std::unordered_set<std::string>& confirmed,
+                             Instant requested_at) {
     if (ids.empty()) return;
     auto& state = transaction_.write();
     for (const auto& id : ids) {
         const auto noted = state.absent.find(id);
         if (noted == state.absent.end()) continue;
-        if (confirmed.contains(id.text))
-            noted->second.confirmed_at = transaction_.now();
-        else
+        if (!confirmed.contains(id.text)) {
             state.absent.erase(noted);
+            continue;
+        }
+        noted->second.confirmed_at = transaction_.now();
+        if (const auto base = state.bases.find(id); base != state.bases.end())
+            base->second.observed_at = std::max(base->second.observed_at.value_or(requested_at), requested_at);
     }
 }
 
@@ -156,6 +162,7 @@ void ModelLeads::mark_gone(const std::vector<LeadId>& ids, sync::RemoteDeletes p
     for (const auto& id : in_order) {
         if (state.rows.contains(id)) settle_gone_row(id, policy);
         state.absent.erase(id);
+        state.merges.erase(id);
         remember_gone(id);
     }
 }

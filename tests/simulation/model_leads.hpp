@@ -62,7 +62,8 @@ public:
     void note_absent(const std::vector<sync::InstantlyId>& asked, const std::vector<sync::InstantlyId>& present,
                      Instant requested_at) override;
     std::vector<std::pair<sync::LeadId, sync::InstantlyId>> absent(store::Absence by, int limit) override;
-    void looked_into(const std::vector<sync::LeadId>& ids, const std::unordered_set<std::string>& confirmed) override;
+    void looked_into(const std::vector<sync::LeadId>& ids, const std::unordered_set<std::string>& confirmed,
+                     sync::Instant requested_at) override;
     std::vector<sync::LeadId> confirmed_absent() override;
     void mark_gone(const std::vector<sync::LeadId>& ids, sync::RemoteDeletes policy) override;
     void bring_back(const std::vector<sync::LeadId>& ids) override;
