@@ -171,7 +171,7 @@ asio::awaitable<void> Daemon::listen() {
         }
         co_await clock_.sleep_for(sync::backoff_delay(database_backoff, attempt, dice()));
         try {
-            listener_.connect();
+            co_await listener_.reconnect(database_.executor());
         } catch (const pqxx::failure& error) {
             spdlog::warn("listening for local edits: {}", postgres::one_line(error));
         }

@@ -37,12 +37,22 @@ void DrivenWorkspace::take_over() {
     store_.run_blocking([](store::Transaction& transaction) { transaction.queue.release_all(); });
 }
 
+asio::awaitable<void> DrivenWorkspace::take_over_beside() {
+    co_await store_.run([](store::Transaction& transaction) { transaction.queue.release_all(); });
+}
+
 void DrivenWorkspace::leave() {
-    store_.run_blocking([this](store::Transaction& transaction) {
-        transaction.queue.release_all();
-        transaction.queue.wake();  // nobody is there to be rung
-        if (const auto spent = sync_.spent()) transaction.progress.record_spent(*spent);
-    });
+    store_.run_blocking([this](store::Transaction& transaction) { give_back(transaction); });
+}
+
+asio::awaitable<void> DrivenWorkspace::leave_beside() {
+    co_await store_.run([this](store::Transaction& transaction) { give_back(transaction); });
+}
+
+void DrivenWorkspace::give_back(store::Transaction& transaction) const {
+    transaction.queue.release_all();
+    transaction.queue.wake();  // nobody is there to be rung
+    if (const auto spent = sync_.spent()) transaction.progress.record_spent(*spent);
 }
 
 struct Fleet::Driven {
@@ -143,10 +153,12 @@ asio::awaitable<void> Fleet::retire(std::list<Driven>::iterator driven, millisec
     driven->cancel.emit(asio::cancellation_type::terminal);
     while (driven->runs) co_await clock_.sleep_for(5ms);
     try {
-        driven->workspace.leave();
+        co_await driven->workspace.leave_beside();
         listener_.release(name);
+    } catch (const store::StoreError& error) {
+        spdlog::warn("workspace {}: its leases stay until they expire: {}", name, error.what());
     } catch (const pqxx::failure& error) {
-        spdlog::warn("workspace {}: its leases stay until they expire: {}", name, postgres::one_line(error));
+        spdlog::warn("workspace {}: its lock stays until the next connect: {}", name, postgres::one_line(error));
     }
     driven_.erase(driven);
     spdlog::info("workspace {}: no longer driven as it was", name);
@@ -157,11 +169,11 @@ asio::awaitable<void> Fleet::launch(const WorkspaceConfig& config) {
     auto dice = random_dice();
     for (int attempt = 1;; ++attempt) {
         try {
-            listener_.take(config.name);
-            database_.run_blocking(
+            co_await listener_.take(config.name);
+            co_await database_.run(
                 [&](pqxx::work& transaction) { postgres::Workspaces::declare(transaction, {config.name}); });
             add(config);
-            driven_.back().workspace.take_over();
+            co_await driven_.back().workspace.take_over_beside();
             start(driven_.back());
             spdlog::info("workspace {}: driven from now on", config.name);
             co_return;
@@ -170,6 +182,8 @@ asio::awaitable<void> Fleet::launch(const WorkspaceConfig& config) {
             co_return;
         } catch (const pqxx::failure& error) {
             spdlog::warn("workspace {}: {}; trying again", config.name, postgres::one_line(error));
+        } catch (const store::StoreError& error) {
+            spdlog::warn("workspace {}: {}; trying again", config.name, error.what());
         }
         if (!driven_.empty() && driven_.back().config.name == config.name) driven_.pop_back();
         co_await clock_.sleep_for(sync::backoff_delay(database_backoff, attempt, dice()));

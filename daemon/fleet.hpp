@@ -30,14 +30,20 @@ public:
 
     [[nodiscard]] WorkspaceSync& sync() { return sync_; }
 
-    /// This process drives the workspace from here on, alone: leases of an earlier one are void. Throws
-    /// pqxx::failure.
+    /// This process drives the workspace from here on, alone: leases of an earlier one are void. Blocking: before the
+    /// event loop. Throws pqxx::failure.
     void take_over();
     /// In order, with nothing under way any more: gives back what is left, and tells what was spent of the budget.
-    /// Throws pqxx::failure.
+    /// Blocking: behind the event loop. Throws pqxx::failure.
     void leave();
 
+    /// The same beside what goes on. They throw store::StoreError.
+    boost::asio::awaitable<void> take_over_beside();
+    boost::asio::awaitable<void> leave_beside();
+
 private:
+    void give_back(store::Transaction& transaction) const;
+
     instantly::HttpTransport transport_;
     postgres::Store store_;
     WorkspaceSync sync_;

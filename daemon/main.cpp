@@ -1,4 +1,5 @@
 #include <csignal>
+#include <cstdlib>
 #include <functional>
 #include <optional>
 
@@ -193,6 +194,8 @@ private:
 
 int main(int argc, char** argv) {
     std::signal(SIGPIPE, SIG_IGN);
+    // A server that is out of reach must not hold up a stop for as long as TCP would wait.
+    ::setenv("PGCONNECT_TIMEOUT", "5", 0);  // NOLINT(concurrency-mt-unsafe): there is one thread yet
     CommandLine line;
     try {
         line.app().parse(argc, argv);

@@ -43,6 +43,9 @@ public:
         return transact(*connection, work);
     }
 
+    /// Where other work that blocks may run.
+    [[nodiscard]] boost::asio::any_io_executor executor() { return threads_.get_executor(); }
+
     [[nodiscard]] const std::string& url() const { return url_; }
 
 private:

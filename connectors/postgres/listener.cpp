@@ -3,21 +3,54 @@
 #include <algorithm>
 #include <unistd.h>
 
+#include <boost/asio/bind_cancellation_slot.hpp>
+#include <boost/asio/co_spawn.hpp>
 #include <boost/asio/posix/stream_descriptor.hpp>
+#include <boost/asio/steady_timer.hpp>
 #include <boost/asio/use_awaitable.hpp>
 
 namespace leadsync::postgres {
 
+using namespace std::chrono_literals;
+
 namespace {
+
+/// The server may take a moment to see that an earlier process is gone, and its locks with it.
+constexpr auto lock_patience = 3s;
+
+WorkspaceTaken taken(const std::string& workspace) {
+    return WorkspaceTaken{"workspace " + workspace
+                          + " is driven by another leadsync on this database; stop that one first"};
+}
 
 void take_lock(pqxx::nontransaction& session, const std::string& workspace) {
     try {
         session.exec_params("SELECT pg_advisory_lock(hashtextextended('leadsync workspace ' || $1, 0))", workspace);
     } catch (const pqxx::sql_error& error) {
         if (error.sqlstate() != "55P03") throw;  // lock_not_available
-        throw WorkspaceTaken{"workspace " + workspace
-                             + " is driven by another leadsync on this database; stop that one first"};
+        throw taken(workspace);
     }
+}
+
+bool takes_lock(pqxx::connection& connection, const std::string& workspace) {
+    pqxx::nontransaction session{connection};
+    const auto row = session.exec_params1(
+        "SELECT pg_try_advisory_lock(hashtextextended('leadsync workspace ' || $1, 0))", workspace);
+    return row[0].as<bool>();
+}
+
+std::unique_ptr<pqxx::connection> open(const std::string& url, const std::vector<std::string>& workspaces) {
+    auto connection = std::make_unique<pqxx::connection>(url);
+    pqxx::nontransaction session{*connection};
+    session.exec("SET application_name = 'leadsync listener'");
+    session.exec("SET lock_timeout = " + std::to_string(std::chrono::milliseconds{lock_patience}.count()));
+    for (const auto& workspace : workspaces) take_lock(session, workspace);
+    return connection;
+}
+
+boost::asio::awaitable<std::unique_ptr<pqxx::connection>> open_there(std::string url,
+                                                                     std::vector<std::string> workspaces) {
+    co_return open(url, workspaces);
 }
 
 }  // namespace
@@ -40,21 +73,34 @@ Listener::~Listener() = default;
 
 void Listener::connect() {
     connection_.reset();
-    auto connection = std::make_unique<pqxx::connection>(url_);
-    pqxx::nontransaction session{*connection};
-    // The server may take a moment to see that an earlier process is gone, and its locks with it.
-    session.exec("SET application_name = 'leadsync listener'; SET lock_timeout = '3s'");
-    for (const auto& workspace : workspaces_) take_lock(session, workspace);
+    connection_ = open(url_, workspaces_);
+}
+
+boost::asio::awaitable<void> Listener::reconnect(boost::asio::any_io_executor blocking) {
+    connection_.reset();
+    std::vector<std::string> locked;
+    std::unique_ptr<pqxx::connection> connection;
+    do {  // once more when workspaces have come or gone meanwhile
+        connection.reset();
+        locked = workspaces_;
+        auto opening = open_there(url_, locked);
+        connection = co_await boost::asio::co_spawn(
+            blocking, std::move(opening),
+            boost::asio::bind_cancellation_slot(boost::asio::cancellation_slot{}, boost::asio::use_awaitable));
+    } while (locked != workspaces_);
     connection_ = std::move(connection);
 }
 
-void Listener::take(const std::string& workspace) {
-    if (std::ranges::count(workspaces_, workspace) > 0) return;
-    if (connection_) {
-        pqxx::nontransaction session{*connection_};
-        take_lock(session, workspace);
+boost::asio::awaitable<void> Listener::take(std::string workspace) {
+    if (std::ranges::count(workspaces_, workspace) > 0) co_return;
+    const auto deadline = std::chrono::steady_clock::now() + lock_patience;
+    boost::asio::steady_timer timer{executor_};
+    while (connection_ && !takes_lock(*connection_, workspace)) {
+        if (std::chrono::steady_clock::now() >= deadline) throw taken(workspace);
+        timer.expires_after(100ms);
+        co_await timer.async_wait(boost::asio::use_awaitable);
     }
-    workspaces_.push_back(workspace);
+    workspaces_.push_back(std::move(workspace));
 }
 
 void Listener::release(const std::string& workspace) {

@@ -24,13 +24,17 @@ public:
     Listener(boost::asio::any_io_executor executor, std::string url, std::vector<std::string> workspaces);
     ~Listener();
 
-    /// One more workspace: its lock is taken now, or with the next connect(). Throws like that.
-    void take(const std::string& workspace);
+    /// One more workspace: its lock is taken now, or with the next connect(). Throws like that, and blocks nobody
+    /// while another process has not let go of it yet.
+    boost::asio::awaitable<void> take(std::string workspace);
     /// One less: another process may drive it.
     void release(const std::string& workspace);
 
     /// Connects, takes the locks, listens. Blocking and short. Throws WorkspaceTaken when another process holds one.
     void connect();
+
+    /// The same for a connection that broke, on a thread of `blocking`: a server that is out of reach is waited for.
+    boost::asio::awaitable<void> reconnect(boost::asio::any_io_executor blocking);
 
     /// Calls `wake` for every notification, until the connection breaks (pqxx::broken_connection) or it is cancelled.
     boost::asio::awaitable<void> run(std::function<void()> wake);

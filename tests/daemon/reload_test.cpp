@@ -125,6 +125,28 @@ TEST_F(ReloadCommand, ChangesAWorkspaceAndForgetsNothing) {
     EXPECT_EQ(count_of("no longer driven"), 1U) << "what has not changed is left alone";
 }
 
+TEST_F(ReloadCommand, AWorkspaceThatAnotherProcessStillDrivesHoldsUpNobody) {
+    begin({acme_});
+    pqxx::connection other{database_.url()};
+    pqxx::nontransaction session{other};
+    session.exec("SELECT pg_advisory_lock(hashtextextended('leadsync workspace second', 0))");
+    const auto lead = value("SELECT min(id::text) FROM crm.leads");
+    write({acme_, second_});
+    daemon_->send(SIGHUP);
+    ASSERT_TRUE(eventually([&] {
+        return value(
+                   "SELECT count(*) FROM pg_stat_activity WHERE application_name = 'leadsync listener' AND query "
+                   "LIKE "
+                   "'%advisory_lock%'")
+               == "1";
+    }));
+    sql("UPDATE crm.leads SET phone = '9' WHERE id = '" + lead + "'");
+    EXPECT_TRUE(eventually([&] { return instantly_->lead(lead).value()["phone"] == "9"; }));
+    EXPECT_EQ(count_of("is driven by another leadsync"), 0U) << "it went out while the lock was waited for";
+    session.exec("SELECT pg_advisory_unlock_all()");
+    EXPECT_TRUE(becomes("second", "following"));
+}
+
 TEST_F(ReloadCommand, AWrongConfigChangesNothing) {
     begin({acme_});
     std::ofstream{directory_.path() / "leadsync.yaml"} << "workspaces: [ { name: ACME } ]\n";
