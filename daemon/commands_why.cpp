@@ -71,13 +71,6 @@ std::string reason_of(const HistoryRow& entry) {
         return "edited on both sides: by the rule \"remote\" the value on Instantly stands, seen by " + request;
     if (rule == "newest")
         return "edited on both sides: the edit on Instantly is the newer one (rule \"newest\"), seen by " + request;
-    if (rule == "local")
-        return "edited on both sides: by the rule \"local\" the value here stands, sent by " + request;
-    if (rule == "keep_value")
-        return "emptied on Instantly: the value here is kept (rule \"keep_value\"), sent by " + request;
-    if (rule == "late_write")
-        return "overrun on Instantly by a write of ours that came through late (rule \"late_write\"), sent by "
-               + request;
     return rule + " " + place_of(entry.side) + ", by " + request;
 }
 
