@@ -232,9 +232,10 @@ private:
         const auto known = transaction.leads.load({claim.instantly_id}, store::Lock::none, clock_.wall());
         if (known.empty()) return;
         PlannedLead planned{claim.id.text, claim.instantly_id.text, known.front().local[Field::email], {}, {}};
-        if (claim.approval_of == HoldKind::remote_deletion) {
+        const auto decided = transaction.queue.deletions_decided({claim.id});
+        if (const auto deletion = decided.find(claim.id); deletion != decided.end()) {
             decided_gone_.insert(claim.id.text);
-            if (claim.approval == Approval::approved) sends_.add(Step::gone, std::move(planned));
+            if (deletion->second == Approval::approved) sends_.add(Step::gone, std::move(planned));
         } else if (sync::has_local_edits(known.front()) || claim.merge_into) {
             planned.note = "Instantly no longer has this lead (404)";
             sends_.add(Step::give_up, std::move(planned));

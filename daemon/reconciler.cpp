@@ -209,6 +209,9 @@ asio::awaitable<void> Reconciler::settle_gone(Claims claims) {
     co_await context_.store.run([&](Transaction& transaction) {
         auto& [leads, queue, progress] = transaction;
         given_up.clear();
+        std::vector<sync::LeadId> ids;
+        for (const auto& claim : claims) ids.push_back(claim.id);
+        const auto decided = queue.deletions_decided(ids);
         for (const auto& claim : claims) {
             if (claim.merge_into && claim.merge_sent_ago) {
                 queue.merge_ended(claim.id, true);
@@ -217,11 +220,12 @@ asio::awaitable<void> Reconciler::settle_gone(Claims claims) {
                 continue;
             }
             if (claim.merge_into) queue.merge_ended(claim.id, false);
-            if (claim.approval_of == HoldKind::remote_deletion && claim.approval == Approval::approved) {
-                leads.mark_gone({claim.id}, context_.deletes.remote);
-                queue.complete({claim});
-            } else if (claim.approval_of == HoldKind::remote_deletion && claim.approval == Approval::rejected) {
-                leads.keep_gone({claim.id});
+            const auto deletion = decided.find(claim.id);
+            if (deletion != decided.end()) {
+                if (deletion->second == Approval::approved)
+                    leads.mark_gone({claim.id}, context_.deletes.remote);
+                else
+                    leads.keep_gone({claim.id});
                 queue.complete({claim});
             } else {
                 const auto known = leads.load({claim.instantly_id}, store::Lock::rows, context_.clock.wall());

@@ -129,4 +129,19 @@ std::vector<sync::LeadId> Queue::held(HoldKind kind, const std::vector<sync::Lea
     return waiting;
 }
 
+std::map<sync::LeadId, store::Approval> Queue::deletions_decided(const std::vector<sync::LeadId>& ids) {
+    static const Statement statement{"deletions_decided", R"sql(
+        SELECT DISTINCT ON (h.lead_id) h.lead_id, h.decision = 'approve'
+        FROM crm.held h JOIN sync.absent a ON a.workspace = h.workspace AND a.lead_id = h.lead_id
+        WHERE h.workspace = $1 AND h.lead_id = ANY ($2::uuid[]) AND h.kind = 'delete' AND h.side = 'remote'
+          AND h.decision IS NOT NULL AND h.held_at >= a.confirmed_at
+        ORDER BY h.lead_id, h.id DESC
+    )sql"};
+    std::map<sync::LeadId, store::Approval> decided;
+    if (ids.empty()) return decided;
+    for (const auto& row : execute(transaction_, statement, workspace_, array_of(ids)))
+        decided.emplace(row[0].c_str(), row[1].as<bool>() ? store::Approval::approved : store::Approval::rejected);
+    return decided;
+}
+
 }  // namespace leadsync::postgres

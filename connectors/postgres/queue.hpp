@@ -45,6 +45,7 @@ public:
     void hold_backlog(store::HoldKind kind, const std::string& why) override;
     void hold(store::HoldKind kind, const std::vector<sync::LeadId>& ids, const std::string& why) override;
     std::vector<sync::LeadId> held(store::HoldKind kind, const std::vector<sync::LeadId>& ids) override;
+    std::map<sync::LeadId, store::Approval> deletions_decided(const std::vector<sync::LeadId>& ids) override;
 
     // queue_merges.cpp
     void merge_leaves(const sync::LeadId& source) override;

@@ -145,6 +145,9 @@ public:
     virtual void hold(HoldKind kind, const std::vector<sync::LeadId>& ids, const std::string& why) = 0;
     /// Those of `ids` that wait for an operator's word on something of this kind.
     virtual std::vector<sync::LeadId> held(HoldKind kind, const std::vector<sync::LeadId>& ids) = 0;
+    /// What was said of those whose deletion on Instantly was held, is confirmed and not dealt with yet. A claim
+    /// tells of one decision only, and of a rejection first.
+    virtual std::map<sync::LeadId, Approval> deletions_decided(const std::vector<sync::LeadId>& ids) = 0;
 
     /// A merge request is about to leave for this lead.
     virtual void merge_leaves(const sync::LeadId& source) = 0;

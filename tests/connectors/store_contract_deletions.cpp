@@ -207,6 +207,44 @@ TEST_P(DeletionsContract, CarriesOutADeletionThatWasHeldAndApproved) {
     EXPECT_EQ(store_->held().front().decision, store::Approval::approved);
 }
 
+TEST_P(DeletionsContract, TellsWhatWasDecidedOnADeletionBesideAnEditThatWasRejected) {
+    synced({1, 2, 3});
+    const auto decided = [&] {
+        return store_->run([](Transaction& transaction) {
+            return transaction.queue.deletions_decided({lead_id(1), lead_id(2), lead_id(3)});
+        });
+    };
+    const auto decide_all = [&](bool approve) {
+        for (const auto& held : store_->held())
+            if (held.decision == store::Approval::none) store_->decide(held.id, approve);
+    };
+    hold(store::HoldKind::remote_deletion, {lead_id(3)});
+    decide_all(true);
+    EXPECT_TRUE(decided().empty()) << "no evidence of an absence";
+    store_->advance(1ms);
+    note_absent(std::nullopt, std::nullopt);
+    looked_into({lead_id(1), lead_id(2), lead_id(3)}, {lead_id(1).text, lead_id(2).text, lead_id(3).text});
+    EXPECT_TRUE(decided().empty()) << "the evidence is newer than the word";
+
+    hold(store::HoldKind::remote_change, {lead_id(1)});
+    decide_all(false);
+    hold(store::HoldKind::remote_deletion, {lead_id(2)});
+    EXPECT_TRUE(decided().empty()) << "nobody has said a word";
+    decide_all(false);
+    // The queue's row of the first still carries the rejection of the edit, and is given up on.
+    const auto claims = claim(10);
+    store_->run([&](Transaction& transaction) {
+        for (const auto& claim : claims)
+            if (claim.id == lead_id(1)) transaction.queue.dead_letter({{claim, "gone", {}, 0ms}});
+    });
+    hold(store::HoldKind::remote_deletion, {lead_id(1)});
+    decide_all(true);
+    EXPECT_EQ(decided(), (std::map<LeadId, store::Approval>{{lead_id(1), store::Approval::approved},
+                                                            {lead_id(2), store::Approval::rejected}}));
+    note_absent(std::nullopt, std::nullopt, {instantly_id(2)});
+    EXPECT_FALSE(decided().contains(lead_id(2))) << "it is there after all";
+}
+
 TEST_P(DeletionsContract, LeavesATombstoneATombstone) {
     synced({1});
     note_absent(std::nullopt, std::nullopt);

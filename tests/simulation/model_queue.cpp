@@ -308,7 +308,8 @@ std::vector<HoldKind> ModelQueue::exceeded(const store::Allowed& allowed) {
 bool ModelQueue::note_held(HoldKind kind, const LeadId& id, const std::string& why) {
     if (!held(kind, {id}).empty()) return false;
     auto& state = transaction_.write();
-    state.held.emplace(state.next_held++, ModelHeld{.lead = id, .kind = kind, .reason = why});
+    state.held.emplace(state.next_held++,
+                       ModelHeld{.lead = id, .kind = kind, .reason = why, .held_at = transaction_.now()});
     return true;
 }
 
@@ -351,6 +352,19 @@ std::vector<LeadId> ModelQueue::held(HoldKind kind, const std::vector<LeadId>& i
         if (held.kind == kind && held.decision == store::Approval::none && std::ranges::count(ids, held.lead))
             waiting.push_back(held.lead);
     return waiting;
+}
+
+std::map<LeadId, store::Approval> ModelQueue::deletions_decided(const std::vector<LeadId>& ids) {
+    const auto& state = transaction_.read();
+    std::map<LeadId, store::Approval> decided;
+    for (const auto& [number, held] : state.held) {
+        const auto absent = state.absent.find(held.lead);
+        if (held.kind == HoldKind::remote_deletion && held.decision != store::Approval::none
+            && std::ranges::count(ids, held.lead) > 0 && absent != state.absent.end() && absent->second.confirmed_at
+            && held.held_at >= *absent->second.confirmed_at)
+            decided.insert_or_assign(held.lead, held.decision);
+    }
+    return decided;
 }
 
 // --- merges --------------------------------------------------------------------------------------------------------

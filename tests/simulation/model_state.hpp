@@ -119,6 +119,7 @@ struct ModelHeld {
     store::HoldKind kind = store::HoldKind::create;
     std::string reason;
     store::Approval decision = store::Approval::none;
+    Instant held_at{};
 };
 
 /// A row of `crm.history`; they lie in the order in which they were written.
