@@ -57,6 +57,7 @@ Sweep::Sweep(Pages& pages, store::Store& store, Clock& clock, Persistence persis
       reading_{reading} {}
 
 asio::awaitable<void> Sweep::run() {
+    refused_.clear();
     for (is_closed_ = false; !is_closed_;) {
         co_await persistence_.until_done("sweep", [this] { return open(); });
         std::vector<asio::awaitable<void>> workers;
@@ -142,6 +143,8 @@ asio::awaitable<Sweep::Range*> Sweep::cut() {
         try {
             co_await store_.run([&, known = from->is_known_on](Transaction& transaction) {
                 at = known ? transaction.leads.halfway(cursor, end, reading_.page_limit) : std::nullopt;
+                // A range that begins there would come back to where it is cut from, and be cut there again.
+                if (at && refused_.contains(*at)) at.reset();
                 if (!at) at = made_up;
                 number = at ? transaction.progress.cut_range(from->at.number, *at) : std::nullopt;
             });
@@ -242,8 +245,11 @@ asio::awaitable<instantly::ScannedPage> Sweep::fetch_page(Range& range) {
 }
 
 asio::awaitable<void> Sweep::step_back(Range& range) {
-    if (std::exchange(range.is_made_up, false)) takes_made_up_ = false;
     const auto refused = *range.at.cursor;
+    if (std::exchange(range.is_made_up, false))
+        takes_made_up_ = false;
+    else
+        refused_.insert(refused);
     if (++range.steps_back > steps_back_max) {
         range.at.cursor.reset();
         co_return;

@@ -4,6 +4,7 @@
 #include <functional>
 #include <memory>
 #include <optional>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -103,6 +104,7 @@ private:
     SweepProgress progress_;
     bool is_closed_ = false;
     int cuts_ = 0;
+    std::set<std::string> refused_;  ///< ids of leads that are no cursors any more
     std::optional<bool> takes_made_up_;  ///< nothing: not tried yet
 };
 

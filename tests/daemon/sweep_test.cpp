@@ -17,9 +17,9 @@ constexpr std::size_t fewest_pages = 60;  // of 600 leads, ten on each
 
 class Sweeps : public testing::TestWithParam<const char*> {
 protected:
-    void begin(const Reading& reading = small_pages, int latency_ms = 0) {
+    void begin(const Reading& reading = small_pages, int latency_ms = 0, std::uint32_t leads = 600) {
         WorldSettings settings;
-        settings.leads = 600;
+        settings.leads = leads;
         settings.switches = {{"unknown_cursor", GetParam()}, {"latency_ms", latency_ms}};
         settings.deletes.remote = sync::RemoteDeletes::remove;
         settings.reading = reading;
@@ -85,6 +85,21 @@ TEST_P(Sweeps, TheRestOfAKnownWorkspaceIsSharedDownToPages) {
     EXPECT_GE(most_at_once(world().instantly().requests("/leads/list"), 100), 7U) << "of 8";
     EXPECT_LE(pages(), fewest_pages + 1) << "and what tells that nothing follows";
     world().expect_agreement();
+}
+
+/// A range that is cut off at a lead that is gone looks for a cursor before it, one, three, seven leads back. Where
+/// all of them are gone it begins at the first lead, like the one that it was cut off.
+TEST_P(Sweeps, ARangeIsNotCutWhereACursorWasRefused) {
+    begin({.ranges_at_once = 2, .leads_per_range = 1000, .ranges_max = 1, .cut_min = 1000, .page_limit = 10}, 0, 60);
+    world().sweep();
+    const auto ids = world().sql("SELECT instantly_id FROM crm.leads ORDER BY instantly_id");
+    constexpr std::size_t page = 10;
+    constexpr std::size_t halfway = page - 1 + (60 - page) / 2 / page * page;
+    for (std::size_t back = 0; back + page <= halfway; back = 2 * back + 1)
+        world().instantly().remove(ids[halfway - back][0].c_str());
+    world().sql("UPDATE crm.workspaces SET fresh_as_of = fresh_as_of - interval '1 day'");
+    world().start();
+    EXPECT_TRUE(world().becomes("SELECT count(*) FROM crm.leads", "55")) << "the sweep comes to its end";
 }
 
 INSTANTIATE_TEST_SUITE_P(UnknownCursors, Sweeps, testing::Values("accept", "400", "404", "ignore"),
