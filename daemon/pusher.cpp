@@ -17,7 +17,7 @@ using store::HoldKind;
 using store::Transaction;
 using store::Work;
 
-constexpr int batches_at_once = 8;
+constexpr int batches_at_once = 12;
 constexpr std::size_t workers = 16;   // of which some may be waiting for a slow answer or a move
 constexpr std::size_t movers = 8;     // each with one job of many leads
 constexpr auto unwatched_poll = 60s;  // of the workers that whoever watches, or makes room, rings
