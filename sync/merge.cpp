@@ -109,9 +109,9 @@ private:
         return is_awaited_place() && is_moved_remotely() && !arrived_place() && !place_is_late_;
     }
 
-    /// A move that was overtaken before has come through after all.
+    /// A move that was overtaken before has come through after all. Where a person is asked, both columns wait.
     [[nodiscard]] bool is_late_place() const {
-        return !arrived_place()
+        return !arrived_place() && !is_place_open()
                && std::ranges::any_of(place, [&](Field field) { return is_late(key_of(field), observed(field)); });
     }
 
@@ -238,8 +238,8 @@ private:
     }
 
     [[nodiscard]] bool is_late_write(const Question& question, const std::optional<Value>& expected) const {
-        if (circumstances_.open.contains(question.key)) return false;
         if (is_place(question.key)) return place_is_late_;
+        if (circumstances_.open.contains(question.key)) return false;
         return is_late(question.key, question.remote) && !(expected && agree(question.remote, *expected));
     }
 
@@ -318,8 +318,7 @@ private:
         bool is_word;              ///< a person's, or to be
     };
     [[nodiscard]] std::optional<Verdict> verdict_on_place() const {
-        if (std::ranges::any_of(place, [&](Field field) { return circumstances_.open.contains(key_of(field)); }))
-            return Verdict{place_resolution(), true};
+        if (is_place_open()) return Verdict{place_resolution(), true};
         const auto conflict =
             std::ranges::find_if(result_.conflicts, [](const Conflict& known) { return is_place(known.key); });
         if (conflict == result_.conflicts.end()) return std::nullopt;
@@ -338,6 +337,10 @@ private:
         // Where it goes by ours, what shows here is about to be left; what was left there already is left.
         if (verdict.side == Side::local && !present(question.local)) return {question.remote};
         return take(question, plan, verdict.is_word ? "resolution" : "edit");
+    }
+
+    [[nodiscard]] bool is_place_open() const {
+        return std::ranges::any_of(place, [&](Field field) { return circumstances_.open.contains(key_of(field)); });
     }
 
     /// A lead is in one place: a word on one of its columns is meant for both, and the campaign's counts first.

@@ -297,6 +297,13 @@ TEST(ThreeWayMerge, SoIsAMoveThatComesThroughLate) {
     EXPECT_TRUE(has(shown.to_push, "list_id") && has(shown.to_push, "campaign"));
     EXPECT_EQ(shown.conflicts.size(), 1U);
 
+    // A person is asked about the campaign: both columns wait for the word.
+    auto asked = at(3);
+    asked.open.emplace("campaign", OpenConflict{1, std::nullopt, before, std::nullopt});
+    const auto parked = merge(overtaken.base, overtaken.local, remote(content({{"campaign", ours}})), {}, asked);
+    EXPECT_TRUE(parked.to_push.empty());
+    EXPECT_EQ(parked.local, overtaken.local);
+
     // The row is moved on meanwhile, and that move is out: all of the place waits for it.
     auto newer = overtaken;
     newer.base.expected["campaign"] = before;
