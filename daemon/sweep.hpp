@@ -104,7 +104,7 @@ private:
     SweepProgress progress_;
     bool is_closed_ = false;
     int cuts_ = 0;
-    std::set<std::string> refused_;  ///< ids of leads that are no cursors any more
+    std::set<std::string> refused_;      ///< ids of leads that are no cursors any more
     std::optional<bool> takes_made_up_;  ///< nothing: not tried yet
 };
 
