@@ -17,7 +17,6 @@ namespace {
 
 using store::Approval;
 using store::Claim;
-using store::HoldKind;
 using store::Transaction;
 
 constexpr std::size_t ids_max = 100;       // in one look-up
