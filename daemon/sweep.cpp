@@ -141,10 +141,11 @@ asio::awaitable<Sweep::Range*> Sweep::cut() {
         from->is_being_cut = true;
         if (made_up) ++cuts_;
         try {
-            co_await store_.run([&, known = from->is_known_on](Transaction& transaction) {
+            // By value: a database thread looks into it, while others step back.
+            co_await store_.run([&, known = from->is_known_on, refused = refused_](Transaction& transaction) {
                 at = known ? transaction.leads.halfway(cursor, end, reading_.page_limit) : std::nullopt;
                 // A range that begins there would come back to where it is cut from, and be cut there again.
-                if (at && refused_.contains(*at)) at.reset();
+                if (at && refused.contains(*at)) at.reset();
                 if (!at) at = made_up;
                 number = at ? transaction.progress.cut_range(from->at.number, *at) : std::nullopt;
             });
