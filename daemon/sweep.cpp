@@ -136,13 +136,13 @@ asio::awaitable<Sweep::Range*> Sweep::cut() {
         const auto cursor = *from->at.cursor;
         const auto end = from->at.end;
         const auto made_up = made_up_cut(*from);
+        const auto refused = refused_;  // a database thread looks into it, while others step back
         std::optional<std::string> at;
         std::optional<std::int64_t> number;
         from->is_being_cut = true;
         if (made_up) ++cuts_;
         try {
-            // By value: a database thread looks into it, while others step back.
-            co_await store_.run([&, known = from->is_known_on, refused = refused_](Transaction& transaction) {
+            co_await store_.run([&, known = from->is_known_on](Transaction& transaction) {
                 at = known ? transaction.leads.halfway(cursor, end, reading_.page_limit) : std::nullopt;
                 // A range that begins there would come back to where it is cut from, and be cut there again.
                 if (at && refused.contains(*at)) at.reset();
