@@ -302,7 +302,7 @@ private:
             const auto last = create.resent.find(key);
             const auto value = last == create.resent.end() ? sync::Value{} : last->second;
             const auto shown = sync::value_of(remote, key);
-            if (sync::agree(value, shown) || sync::same_but_for_form(value, shown)) sync::set_value(base, key, value);
+            if (sync::shows(shown, value)) sync::set_value(base, key, value);
         }
     }
 

@@ -118,8 +118,8 @@ private:
     /// What shows is what was sent before somebody else's value showed.
     [[nodiscard]] bool is_late(const Key& key, const Value& remote) const {
         const auto late = result_.base.late.find(key);
-        return late != result_.base.late.end() && agree(remote, late->second.value)
-               && !agree(remote, value_of(base_.content, key));
+        return late != result_.base.late.end() && shows(remote, late->second.value)
+               && !shows(remote, value_of(base_.content, key));
     }
 
     /// The column that shows that a move of ours has come through.
@@ -240,7 +240,7 @@ private:
     [[nodiscard]] bool is_late_write(const Question& question, const std::optional<Value>& expected) const {
         if (is_place(question.key)) return place_is_late_;
         if (circumstances_.open.contains(question.key)) return false;
-        return is_late(question.key, question.remote) && !(expected && agree(question.remote, *expected));
+        return is_late(question.key, question.remote) && !(expected && shows(question.remote, *expected));
     }
 
     /// A write that was overtaken shows after all. It overran the edit there that the row has taken meanwhile, and
@@ -495,11 +495,11 @@ void set_value(Content& content, std::string_view key, const Value& value) {
     }
 }
 
+bool shows(const Value& shown, const Value& sent) { return agree(shown, sent) || same_but_for_form(shown, sent); }
+
 bool shows_all(const Content& content, const std::map<Key, Value>& values) {
-    return std::ranges::all_of(values, [&](const auto& value) {
-        const auto shown = value_of(content, value.first);
-        return agree(shown, value.second) || same_but_for_form(shown, value.second);
-    });
+    return std::ranges::all_of(values,
+                               [&](const auto& value) { return shows(value_of(content, value.first), value.second); });
 }
 
 std::string_view name_of(Decision decision) {

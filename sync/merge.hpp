@@ -22,6 +22,9 @@ Value value_of(const Content& content, std::string_view key);
 
 void set_value(Content& content, std::string_view key, const Value& value);
 
+/// Whether what is shown is what was sent: as it was, or in the form that the server gives to a text.
+bool shows(const Value& shown, const Value& sent);
+
 /// Whether a content shows all these values.
 bool shows_all(const Content& content, const std::map<Key, Value>& values);
 

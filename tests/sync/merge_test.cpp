@@ -283,6 +283,30 @@ TEST(ThreeWayMerge, AWriteThatComesThroughAfterAnEditThereWasSeenIsNoEditAndOver
     EXPECT_EQ(lost.local, interest("1"));
 }
 
+TEST(ThreeWayMerge, SoIsOneThatTheServerBringsIntoAnotherForm) {
+    const auto at = [](int second) { return Circumstances{.at = noon + std::chrono::seconds{second}}; };
+    const auto name = [](const char* value) { return content({{"first_name", value}}); };
+    const auto overtaken =
+        merge(base(name("Ada"), {{"first_name", "grace"}}), name("grace"), remote(name("Eve")), {}, at(0));
+    EXPECT_EQ(overtaken.local, name("Eve"));
+    const auto shown = merge(overtaken.base, overtaken.local, remote(name("Grace")), {}, at(3));
+    EXPECT_EQ(shown.local, name("Eve"));
+    EXPECT_EQ(shown.to_push, std::vector<Key>{"first_name"});
+    ASSERT_EQ(shown.conflicts.size(), 1U);
+    EXPECT_EQ(shown.conflicts[0].rule, Rule::late_write);
+
+    const auto theirs = merge(overtaken.base, overtaken.local, remote(name("EVE")), {}, at(3));
+    EXPECT_EQ(theirs.local, name("EVE")) << "the form of what stands there is not ours";
+    const auto another = merge(overtaken.base, overtaken.local, remote(name("Mary")), {}, at(3));
+    EXPECT_EQ(another.local, name("Mary"));
+
+    // A newer write of ours that shows in another form is that one, and not the older one.
+    auto newer = overtaken;
+    newer.base.expected["first_name"] = "GRACE";
+    const auto arrived = merge(newer.base, name("GRACE"), remote(name("Grace")), {}, at(3));
+    EXPECT_TRUE(arrived.to_push.empty() && arrived.conflicts.empty() && arrived.awaited.empty());
+}
+
 TEST(ThreeWayMerge, SoIsAMoveThatComesThroughLate) {
     const std::string before = "aaaaaaaa-0000-4000-8000-000000000001";
     const std::string ours = "bbbbbbbb-0000-4000-8000-000000000002";
