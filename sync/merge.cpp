@@ -117,8 +117,8 @@ private:
 
     /// What shows is what was sent before somebody else's value showed.
     [[nodiscard]] bool is_late(const Key& key, const Value& remote) const {
-        const auto late = result_.base.late.find(key);
-        return late != result_.base.late.end() && shows(remote, late->second.value)
+        const auto late = base_.late.find(key);
+        return late != base_.late.end() && shows(remote, late->second.value)
                && !shows(remote, value_of(base_.content, key));
     }
 
@@ -498,8 +498,8 @@ void set_value(Content& content, std::string_view key, const Value& value) {
 bool shows(const Value& shown, const Value& sent) { return agree(shown, sent) || same_but_for_form(shown, sent); }
 
 bool shows_all(const Content& content, const std::map<Key, Value>& values) {
-    return std::ranges::all_of(values,
-                               [&](const auto& value) { return shows(value_of(content, value.first), value.second); });
+    return std::ranges::all_of(
+        values, [&](const auto& value) { return shows(value_of(content, value.first), value.second); });
 }
 
 std::string_view name_of(Decision decision) {

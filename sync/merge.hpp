@@ -41,7 +41,7 @@ inline constexpr std::chrono::hours flip_window{1};
 /// A write that Instantly accepted, and that another value showed before: it may come through yet.
 struct LateWrite {
     Value value;
-    Instant until;  ///< what shows from then on is somebody's edit
+    Instant until;  ///< the first answer asked for from then on has the last word on it
 
     bool operator==(const LateWrite&) const = default;
 };

@@ -72,8 +72,11 @@ Outcome take_in(const KnownLead& known, const Observation& observation, const Co
     row.status = status_after(outcome.result, known.status);
     if (row.status == SyncStatus::error || row.status == SyncStatus::held) row.error = known.error;
     row.base = outcome.result.base;
-    row.content_hash = observation.lead.content_hash;
-    row.raw_hash = observation.lead.raw_hash;
+    // What may come through late is looked for until it can't any more, also where the lead shows nothing new.
+    if (row.base->late.empty()) {
+        row.content_hash = observation.lead.content_hash;
+        row.raw_hash = observation.lead.raw_hash;
+    }
     row.observed_at = observation.requested_at;
     return outcome;
 }

@@ -30,8 +30,8 @@ struct LeadRow {
     nlohmann::json extra = nlohmann::json::object();
     SyncStatus status = SyncStatus::synced;
     Value error;
-    std::optional<Base> base;  ///< nothing: it is what the row holds, as of a new lead
-    std::uint64_t content_hash = 0;
+    std::optional<Base> base;        ///< nothing: it is what the row holds, as of a new lead
+    std::uint64_t content_hash = 0;  ///< 0: whatever the lead shows next is merged
     std::uint64_t raw_hash = 0;
     Instant observed_at;  ///< when the answer that the base rests on was asked for, by the daemon's clock
 };

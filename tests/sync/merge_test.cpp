@@ -263,9 +263,17 @@ TEST(ThreeWayMerge, AWriteThatComesThroughAfterAnEditThereWasSeenIsNoEditAndOver
     EXPECT_EQ(shown.conflicts[0].rule, Rule::late_write);
     EXPECT_EQ(shown.conflicts[0].resolution, Side::local);
 
-    const auto later = merge(overtaken.base, overtaken.local, remote(interest("2")), {}, at(30));
-    EXPECT_EQ(later.local, interest("2")) << "after its time it is an edit";
-    EXPECT_TRUE(later.to_push.empty() && later.base.late.empty());
+    // Nobody has looked for a while: it is still that write. Whoever has looked knows that it did not come.
+    const auto later = merge(overtaken.base, overtaken.local, remote(interest("2")), {}, at(3000));
+    EXPECT_EQ(later.to_push, shown.to_push);
+    EXPECT_TRUE(later.base.late.empty());
+    const auto early = merge(overtaken.base, overtaken.local, remote(interest("0")), {}, at(29));
+    EXPECT_EQ(early.base.late, overtaken.base.late);
+    const auto looked = merge(overtaken.base, overtaken.local, remote(interest("0")), {}, at(30));
+    EXPECT_TRUE(looked.base.late.empty());
+    const auto edited = merge(looked.base, looked.local, remote(interest("2")), {}, at(31));
+    EXPECT_EQ(edited.local, interest("2")) << "an edit made there";
+    EXPECT_TRUE(edited.to_push.empty());
 
     // A newer write of ours is out: what shows is the older one.
     auto newer = overtaken;

@@ -137,6 +137,23 @@ TEST(TakeIn, TellsTheRowHowItStands) {
     }
 }
 
+TEST(TakeIn, ALeadIsLookedIntoUntilNoWriteCanComeLate) {
+    auto known = in_step(content({{Field::first_name, "Ada"}}));
+    known.local[Field::first_name] = "Grace";
+    known.base.expected["first_name"] = "Grace";
+    const auto theirs = content({{Field::first_name, "Eve"}});
+    auto outcome = take_in(known, seen(theirs), {});
+    EXPECT_EQ(outcome.row.base->late.size(), 1U);
+    EXPECT_EQ(outcome.row.content_hash, 0U) << "the same bytes once more are looked into";
+    EXPECT_EQ(outcome.row.raw_hash, 0U);
+
+    known.local = outcome.row.local;
+    known.base = *outcome.row.base;
+    outcome = take_in(known, seen(theirs, noon + late_write_window), {});
+    EXPECT_TRUE(outcome.row.base->late.empty());
+    EXPECT_EQ(outcome.row.content_hash, 42U);
+}
+
 TEST(TakeIn, ALocalEditIsMeasuredByInstantlysClock) {
     auto known = in_step(content({{Field::phone, "1"}}));
     known.local[Field::phone] = "here";
