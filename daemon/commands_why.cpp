@@ -65,6 +65,7 @@ std::string reason_of(const HistoryRow& entry) {
     if (rule == "edit" && entry.side == "local") return "edited here, sent by " + request;
     if (rule == "edit") return "edited on Instantly, seen by " + request;
     if (rule == "sent again") return "sent again by " + request + ", because Instantly had not stored it";
+    if (rule == "put off") return "not sent yet, for the look at the lead had become old: the next is " + request;
     if (rule == "normalised") return "what was sent came back in Instantly's own form, seen by " + request;
     if (rule == "resolution") return "the conflict was resolved for the value on Instantly, seen by " + request;
     if (rule == "remote")

@@ -289,9 +289,10 @@ asio::awaitable<void> Reconciler::merge_away(Claim claim) {
 /// what can't leave soon, because the answer was slow or the budget is small, is looked at anew.
 asio::awaitable<void> Reconciler::send_while_fresh(std::vector<Sending> sendings, sync::SteadyTime looked_at,
                                                    std::unique_ptr<Mover::Reservation> places, CallsLeft& left) {
-    const auto is_fresh = [&] { return context_.clock.now() - looked_at <= context_.timing.look_keeps; };
-    slow_looks_ = is_fresh() ? 0 : slow_looks_ + 1;
-    bool goes = is_fresh() || slow_looks_ > slow_looks_max;
+    Look look{looked_at};
+    slow_looks_ = keeps(look) ? 0 : slow_looks_ + 1;
+    bool goes = keeps(look) || slow_looks_ > slow_looks_max;
+    look.may_be_old = slow_looks_ > slow_looks_max;
     // What goes in a request with others goes with all of them.
     auto next = std::stable_partition(sendings.begin(), sendings.end(), std::not_fn(has_calls_of_its_own));
     Claims later;
@@ -301,18 +302,23 @@ asio::awaitable<void> Reconciler::send_while_fresh(std::vector<Sending> sendings
         std::vector<Sending> part{std::make_move_iterator(begin), std::make_move_iterator(next)};
         if (!places) places = std::make_unique<Mover::Reservation>(mover_);
         if (goes)
-            co_await send(std::move(part), *places, left);
+            co_await send(std::move(part), look, *places, left);
         else
             for (const auto& sending : part) later.push_back(sending.claim);
         places.reset();
-        goes = goes && is_fresh();
+        goes = goes && keeps({looked_at});
     }
     if (!later.empty())
         co_await context_.store.run(
             [&](Transaction& transaction) { transaction.queue.defer(later, std::chrono::milliseconds{0}); });
 }
 
-asio::awaitable<void> Reconciler::send(std::vector<Sending> sendings, Mover::Reservation& places, CallsLeft& left) {
+bool Reconciler::keeps(const Look& look) const {
+    return look.may_be_old || context_.clock.now() - look.at <= context_.timing.look_keeps;
+}
+
+asio::awaitable<void> Reconciler::send(std::vector<Sending> sendings, Look look, Mover::Reservation& places,
+                                       CallsLeft& left) {
     mover_.reserve(sendings, places);
     std::map<std::string, std::vector<Sending*>> by_assignee;
     for (auto& sending : sendings) {
@@ -332,7 +338,7 @@ asio::awaitable<void> Reconciler::send(std::vector<Sending> sendings, Mover::Res
     }
 
     co_await context_.store.run([&](Transaction& transaction) { note(transaction, sendings); });
-    co_await call(sendings, left);
+    co_await call(sendings, look, left);
 }
 
 /// Before the requests leave: what is awaited from now on, and what the history says of it.
@@ -359,11 +365,11 @@ void Reconciler::note(Transaction& transaction, const std::vector<Sending>& send
 
 /// The calls that each lead has to itself, then the rest. Leads whose calls take long hold up no other: those that
 /// are through by then go on, and the late ones follow.
-asio::awaitable<void> Reconciler::call(std::vector<Sending>& sendings, CallsLeft& left) {
+asio::awaitable<void> Reconciler::call(std::vector<Sending>& sendings, Look look, CallsLeft& left) {
     Signal through;
     std::vector<Sending*> late;
     auto call_one = [&](Sending& sending) -> asio::awaitable<void> {
-        co_await call_lead(sending);
+        co_await call_lead(sending, look);
         sending.called = true;
         if (has_calls_of_its_own(sending)) left.are_over(1);
     };
@@ -375,23 +381,25 @@ asio::awaitable<void> Reconciler::call(std::vector<Sending>& sendings, CallsLeft
         co_await through.wait_for(context_.clock, context_.timing.slow_batch);
         std::vector<Sending*> in_time;
         for (auto& sending : sendings) (sending.called ? in_time : late).push_back(&sending);
-        co_await finish(in_time);
+        co_await finish(in_time, look);
     };
     std::vector<asio::awaitable<void>> tasks;
     tasks.push_back(calling());
     tasks.push_back(finishing());
     co_await all(std::move(tasks));
-    co_await finish(late);
+    co_await finish(late, look);
 }
 
-asio::awaitable<void> Reconciler::finish(const std::vector<Sending*>& sendings) {
+asio::awaitable<void> Reconciler::finish(const std::vector<Sending*>& sendings, Look look) {
     if (sendings.empty()) co_return;
+    if (!keeps(look))
+        for (auto* sending : sendings) sending->put_off_the_rest();
     co_await assign(sendings);
     co_await mover_.move(sendings);
     co_await record(sendings);
 }
 
-asio::awaitable<void> Reconciler::call_lead(Sending& sending) {
+asio::awaitable<void> Reconciler::call_lead(Sending& sending, Look look) {
     auto& urgent = context_.urgent;
     Sending::Values keys;
     try {
@@ -400,6 +408,7 @@ asio::awaitable<void> Reconciler::call_lead(Sending& sending) {
             auto body = instantly::patch_body(*sending.plan.patch, sending.local);
             if (!co_await context_.client.update_lead(sending.instantly_id, std::move(body))) sending.gone = true;
             sending.accepted(keys);
+            if (!keeps(look)) sending.put_off_the_rest();
         }
         if (sending.plan.interest) {
             const auto& intent = *sending.plan.interest;
@@ -409,6 +418,7 @@ asio::awaitable<void> Reconciler::call_lead(Sending& sending) {
                                              id_or_nothing<sync::ListId>(intent.list)};
             co_await urgent.update_interest(update);
             sending.accepted(keys);
+            if (!keeps(look)) sending.put_off_the_rest();
         }
         if (sending.plan.subsequence) {
             keys = sync::expectations(*sending.plan.subsequence);
@@ -459,9 +469,18 @@ asio::awaitable<void> Reconciler::record(const std::vector<Sending*>& sendings) 
     std::vector<store::FailedClaim> again;
     std::vector<Verdicts::Judged> failed;
     std::vector<std::pair<sync::LeadId, std::vector<sync::Key>>> unsent;
-    std::vector<store::HistoryEntry> refusals;
+    std::vector<store::HistoryEntry> not_made;
     for (const auto* sending : sendings) {
         const auto& claim = sending->claim;
+        if (!sending->put_off.empty()) {
+            std::vector<sync::Key> keys;
+            for (const auto& [key, value] : sending->put_off) {
+                keys.push_back(key);
+                not_made.push_back({claim.id, key, value, sync::value_of(sending->remote, key), sync::Side::local,
+                                    "put off", "POST /leads/list"});
+            }
+            unsent.emplace_back(claim.id, std::move(keys));
+        }
         if (!sending->calls().empty()) written.push_back(claim.id);
         if (sending->plan.move && !sending->failure) moved[claim.id] = sync::expectations(*sending->plan.move);
         if (sending->plan.interest) interest_emails.push_back(sending->plan.interest->email);
@@ -470,7 +489,7 @@ asio::awaitable<void> Reconciler::record(const std::vector<Sending*>& sendings) 
         } else if (sending->failure) {
             failed.push_back(verdicts_.judge(claim, *sending->failure));
             unsent.emplace_back(claim.id, sending->unsent);
-            refusals.push_back(
+            not_made.push_back(
                 {claim.id, "", std::nullopt, std::nullopt, sync::Side::remote, "refused", sending->failure->message});
         } else if (sending->sent_again()) {
             again.push_back({claim, "not stored, sent again: " + joined(sending->lost), {}, timing.read_back});
@@ -489,7 +508,7 @@ asio::awaitable<void> Reconciler::record(const std::vector<Sending*>& sendings) 
         leads.wrote(written, written_at);
         leads.expect(moved, timing.patience);
         for (const auto& [id, keys] : unsent) leads.expect_no_more(id, keys);
-        leads.add_history(refusals);
+        leads.add_history(not_made);
         verdicts_.write(transaction, failed);
         queue.resent(again);
         queue.defer_together(read_back, timing.read_back);

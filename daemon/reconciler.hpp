@@ -47,6 +47,12 @@ private:
         std::unordered_set<std::string> gone;                ///< by their id: listed nowhere, and 404
     };
 
+    /// When leads were looked at that are written to. What is edited there meanwhile is overwritten unseen.
+    struct Look {
+        sync::SteadyTime at;
+        bool may_be_old = false;  ///< a server that is always slow is written to all the same
+    };
+
     /// What is to be done about each lead of a batch.
     struct Sorted {
         Claims finished;
@@ -67,11 +73,13 @@ private:
 
     boost::asio::awaitable<void> send_while_fresh(std::vector<Sending> sendings, sync::SteadyTime looked_at,
                                                   std::unique_ptr<Mover::Reservation> places, CallsLeft& left);
-    boost::asio::awaitable<void> send(std::vector<Sending> sendings, Mover::Reservation& places, CallsLeft& left);
+    [[nodiscard]] bool keeps(const Look& look) const;
+    boost::asio::awaitable<void> send(std::vector<Sending> sendings, Look look, Mover::Reservation& places,
+                                      CallsLeft& left);
     void note(store::Transaction& transaction, const std::vector<Sending>& sendings) const;
-    boost::asio::awaitable<void> call(std::vector<Sending>& sendings, CallsLeft& left);
-    boost::asio::awaitable<void> call_lead(Sending& sending);
-    boost::asio::awaitable<void> finish(const std::vector<Sending*>& sendings);
+    boost::asio::awaitable<void> call(std::vector<Sending>& sendings, Look look, CallsLeft& left);
+    boost::asio::awaitable<void> call_lead(Sending& sending, Look look);
+    boost::asio::awaitable<void> finish(const std::vector<Sending*>& sendings, Look look);
     boost::asio::awaitable<void> assign(const std::vector<Sending*>& sendings);
     boost::asio::awaitable<void> record(const std::vector<Sending*>& sendings);
 

@@ -14,6 +14,8 @@ namespace leadsync::daemon {
 
 /// A lead on its way out: what is to be sent, and what became of it.
 struct Sending {
+    using Values = std::map<sync::Key, sync::Value>;
+
     store::Claim claim;
     sync::InstantlyId instantly_id;
     sync::Content local;
@@ -26,9 +28,8 @@ struct Sending {
     std::optional<sync::Failure> failure;
     bool called = false;  ///< its own calls, those of the patch, interest and subsequence, are over
     bool gone = false;
+    Values put_off;  ///< of calls that are left to the next look, for the one before them had become old
     std::optional<sync::MoveIntent> waits_for;  ///< a move, not made now: with others, or when its places are free
-
-    using Values = std::map<sync::Key, sync::Value>;
 
     [[nodiscard]] Values assignment() const {
         if (!assignee) return {};
@@ -57,9 +58,30 @@ struct Sending {
 
     void leave_move_for_later() { waits_for = std::exchange(plan.move, std::nullopt); }
 
-    /// Whether anything that did not arrive has been sent once more: a move that waits has not.
+    /// Leaves the calls that were not made yet to the next look. Behind one that failed, failed() has told of them.
+    void put_off_the_rest() {
+        if (failure) {
+            plan.move.reset();
+            assignee.reset();
+            return;
+        }
+        const auto is_to_come = [&](const Values& values) {
+            return std::ranges::none_of(values, [&](const auto& value) { return arrived.contains(value.first); });
+        };
+        const auto drop = [&](auto& call, const Values& values) {
+            if (!is_to_come(values)) return;
+            put_off.insert(values.begin(), values.end());
+            call.reset();
+        };
+        if (plan.interest) drop(plan.interest, sync::expectations(*plan.interest));
+        if (plan.subsequence) drop(plan.subsequence, sync::expectations(*plan.subsequence));
+        if (plan.move) drop(plan.move, sync::expectations(*plan.move));
+        if (assignee) drop(assignee, assignment());
+    }
+
+    /// Whether anything that did not arrive has been sent once more: what waits has not.
     [[nodiscard]] bool sent_again() const {
-        if (!waits_for) return !lost.empty();
+        if (!waits_for && put_off.empty()) return !lost.empty();
         return std::ranges::any_of(lost, [&](const auto& key) { return arrived.contains(key); });
     }
 

@@ -320,6 +320,27 @@ TEST_F(Operations, CustomVariablesAddedChangedAndRemovedArriveUnderEveryReadingO
                 }
 }
 
+TEST_F(Operations, WhatIsStillToBeCalledAfterASlowCallWaitsForANewLook) {
+    in_step({.leads = 40});
+    const auto target = world().other_campaign(local(1, "campaign"));
+    world().instantly().add_fault({{"kind", "hang"}, {"ms", 2'500}, {"method", "PATCH"}, {"count", 2}});
+    edit(0, "phone = '+1 slow', lt_interest_status = 2");
+    edit(1, "phone = '+1 slow', campaign = '" + target + "'");
+    world().start();
+    ASSERT_TRUE(world().becomes("SELECT sync_status FROM crm.leads" + where(0), "verifying"));
+    world().instantly().edit(leads_.at(0), {{"lt_interest_status", -1}});
+    EXPECT_TRUE(world().settles());
+    expect_in_step();
+    EXPECT_EQ(remote(0).at("lt_interest_status"), 2);
+    EXPECT_EQ(remote(1).at("campaign"), target);
+    EXPECT_EQ(world().value("SELECT remote || ' ' || rule FROM crm.conflicts"), "-1 local")
+        << "an edit made there while the first call was under way is not overwritten unseen";
+    EXPECT_EQ(world().value("SELECT string_agg(field, ' ' ORDER BY field) FROM crm.history WHERE rule = 'put off'"),
+              "campaign lt_interest_status");
+    EXPECT_EQ(world().requests("POST", "/update-interest-status"), 1U);
+    EXPECT_EQ(world().requests("POST", "/leads/move"), 1U);
+}
+
 // --- UPDATE lt_interest_status -------------------------------------------------------------------------------------
 
 TEST_F(Operations, AfterAnInterestIsSetOrClearedEveryLeadOfThatEmailIsLookedAt) {

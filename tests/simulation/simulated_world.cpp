@@ -329,6 +329,23 @@ sync::Value SimulatedWorld::base_value(const sync::LeadId& id, const sync::Key& 
     return value_in(base->second.content, key);
 }
 
+/// What both sides start from, or will: a row that is still to be made there starts from what is sent of it.
+bool SimulatedWorld::is_agreed_on(const sync::LeadId& id, const sync::Key& key, const sync::Value& value) const {
+    const auto& creates = store_->state().creates;
+    const auto create = creates.find(id);
+    if (store_->state().bases.contains(id) || create == creates.end()) return sync::agree(value, base_value(id, key));
+    const auto& noted = create->second;
+    const auto is_among = [&](std::initializer_list<const sync::Value*> values) {
+        return std::ranges::any_of(values, [&](const auto* sent) { return *sent && sync::agree(value, *sent); });
+    };
+    if (key == "place") return is_among({&noted.campaign, &noted.list, &noted.last_campaign, &noted.last_list});
+    const auto is_in = [&](const std::map<sync::Key, sync::Value>& sent) {
+        const auto found = sent.find(key);
+        return sync::agree(value, found == sent.end() ? std::nullopt : found->second);
+    };
+    return is_in(noted.sent) || (!noted.resent.empty() && is_in(noted.resent));
+}
+
 sync::Value SimulatedWorld::value_there(const std::string& instantly_id, const sync::Key& key) {
     const auto lead = truth(instantly_id);
     return lead ? value_in(lead->content, key) : std::nullopt;
@@ -336,7 +353,7 @@ sync::Value SimulatedWorld::value_there(const std::string& instantly_id, const s
 
 void SimulatedWorld::note_here(const sync::LeadId& id, const sync::Key& key, const sync::Value& value) {
     edits_.ever_here.insert({id.text, key, value});
-    edits_.here[{id.text, key}] = {time_.now(), value, sync::agree(value, base_value(id, key))};
+    edits_.here[{id.text, key}] = {time_.now(), value, is_agreed_on(id, key, value)};
 }
 
 /// What is set to what it was already, nobody can see.

@@ -88,6 +88,7 @@ private:
     void check_quiet(Outcome& outcome) const;
 
     [[nodiscard]] sync::Value base_value(const sync::LeadId& id, const sync::Key& key) const;
+    [[nodiscard]] bool is_agreed_on(const sync::LeadId& id, const sync::Key& key, const sync::Value& value) const;
     void note_here(const sync::LeadId& id, const sync::Key& key, const sync::Value& value);
     void note_there(const std::string& instantly_id, const sync::Key& key, const sync::Value& before,
                     const sync::Value& value);
