@@ -313,8 +313,11 @@ asio::awaitable<void> Reconciler::send_while_fresh(std::vector<Sending> sendings
             [&](Transaction& transaction) { transaction.queue.defer(later, std::chrono::milliseconds{0}); });
 }
 
-bool Reconciler::keeps(const Look& look) const {
-    return look.may_be_old || context_.clock.now() - look.at <= context_.timing.look_keeps;
+bool Reconciler::keeps(const Look& look) const { return keeps_for(look).count() >= 0; }
+
+std::chrono::milliseconds Reconciler::keeps_for(const Look& look) const {
+    if (look.may_be_old) return std::chrono::milliseconds::max();
+    return std::chrono::floor<std::chrono::milliseconds>(look.at + context_.timing.look_keeps - context_.clock.now());
 }
 
 asio::awaitable<void> Reconciler::send(std::vector<Sending> sendings, Look look, Mover::Reservation& places,
@@ -364,7 +367,7 @@ void Reconciler::note(Transaction& transaction, const std::vector<Sending>& send
 }
 
 /// The calls that each lead has to itself, then the rest. Leads whose calls take long hold up no other: those that
-/// are through by then go on, and the late ones follow.
+/// are through while the look keeps go on, and the late ones follow, or wait for a new look.
 asio::awaitable<void> Reconciler::call(std::vector<Sending>& sendings, Look look, CallsLeft& left) {
     Signal through;
     std::vector<Sending*> late;
@@ -378,7 +381,7 @@ asio::awaitable<void> Reconciler::call(std::vector<Sending>& sendings, Look look
         through.set();
     };
     auto finishing = [&]() -> asio::awaitable<void> {
-        co_await through.wait_for(context_.clock, context_.timing.slow_batch);
+        co_await through.wait_for(context_.clock, std::min(context_.timing.slow_batch, keeps_for(look)));
         std::vector<Sending*> in_time;
         for (auto& sending : sendings) (sending.called ? in_time : late).push_back(&sending);
         co_await finish(in_time, look);
@@ -387,14 +390,17 @@ asio::awaitable<void> Reconciler::call(std::vector<Sending>& sendings, Look look
     tasks.push_back(calling());
     tasks.push_back(finishing());
     co_await all(std::move(tasks));
+    if (!keeps(look))
+        for (auto* sending : late) sending->put_off_the_rest();
     co_await finish(late, look);
 }
 
 asio::awaitable<void> Reconciler::finish(const std::vector<Sending*>& sendings, Look look) {
     if (sendings.empty()) co_return;
-    if (!keeps(look))
-        for (auto* sending : sendings) sending->put_off_the_rest();
     co_await assign(sendings);
+    if (!keeps(look))
+        for (auto* sending : sendings)
+            if (sending->assignee) sending->put_off_the_rest();
     co_await mover_.move(sendings);
     co_await record(sendings);
 }

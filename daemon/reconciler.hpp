@@ -74,6 +74,7 @@ private:
     boost::asio::awaitable<void> send_while_fresh(std::vector<Sending> sendings, sync::SteadyTime looked_at,
                                                   std::unique_ptr<Mover::Reservation> places, CallsLeft& left);
     [[nodiscard]] bool keeps(const Look& look) const;
+    [[nodiscard]] std::chrono::milliseconds keeps_for(const Look& look) const;  ///< below 0: it is old
     boost::asio::awaitable<void> send(std::vector<Sending> sendings, Look look, Mover::Reservation& places,
                                       CallsLeft& left);
     void note(store::Transaction& transaction, const std::vector<Sending>& sendings) const;
