@@ -63,8 +63,9 @@ asio::awaitable<void> ActiveLeads::look_into_missing_forever() {
 
 asio::awaitable<void> ActiveLeads::begin_round() {
     std::int64_t leads = 0;
+    const bool needs_leads = !guard_.has_begun();  // asked here: the guard is this thread's
     count_ = co_await store_.run([&](Transaction& transaction) {
-        if (!guard_.has_begun()) leads = transaction.leads.count();
+        if (needs_leads) leads = transaction.leads.count();
         transaction.leads.forget_inactive(clock_.wall());
         return transaction.leads.count_active(clock_.wall());
     });

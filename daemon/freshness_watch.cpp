@@ -44,6 +44,7 @@ asio::awaitable<void> FreshnessWatch::look() {
     std::optional<milliseconds> fresh;
     std::optional<milliseconds> rest;
     const auto active = active_.oldest_ago();
+    const auto count = active_.count();  // asked here: it is this thread's
     bool backfilled = false;
     std::optional<std::int64_t> leads = leads_;
     co_await store_.run([&](store::Transaction& transaction) {
@@ -52,7 +53,7 @@ asio::awaitable<void> FreshnessWatch::look() {
         if (backfilled && !leads) leads = transaction.leads.count();
         fresh = progress.new_leads_ago();
         rest = progress.fresh_ago();
-        if (active_.count()) progress.report_active(*active_.count(), active);
+        if (count) progress.report_active(*count, active);
     });
     if (!backfilled) co_return;
     leads_ = leads;

@@ -136,18 +136,21 @@ asio::awaitable<Sweep::Range*> Sweep::cut() {
         const auto cursor = *from->at.cursor;
         const auto end = from->at.end;
         const auto made_up = made_up_cut(*from);
-        const auto refused = refused_;  // a database thread looks into it, while others step back
+        // Copies, for a database thread looks into them while the range is read on.
+        const auto refused = refused_;
+        const auto range = from->at.number;
+        const bool known = from->is_known_on;
         std::optional<std::string> at;
         std::optional<std::int64_t> number;
         from->is_being_cut = true;
         if (made_up) ++cuts_;
         try {
-            co_await store_.run([&, known = from->is_known_on](Transaction& transaction) {
+            co_await store_.run([&](Transaction& transaction) {
                 at = known ? transaction.leads.halfway(cursor, end, reading_.page_limit) : std::nullopt;
                 // A range that begins there would come back to where it is cut from, and be cut there again.
                 if (at && refused.contains(*at)) at.reset();
                 if (!at) at = made_up;
-                number = at ? transaction.progress.cut_range(from->at.number, *at) : std::nullopt;
+                number = at ? transaction.progress.cut_range(range, *at) : std::nullopt;
             });
         } catch (const store::StoreError& error) {
             // It is read to the end that is known here, cut or not.
