@@ -11,7 +11,9 @@ async function pagesAskedFor(bench, latency, killAfter) {
   const database = await bench.cluster.newDatabase();
   const leadsync = bench.leadsync({ database, sandbox, rate: realLimits });
   await leadsync.measure("migrate");
-  let unanswered = 0;
+  const read = new Set(); // before the kill, to the end
+  let askedBefore = 0;
+  const log = () => sandbox.ask("GET", "/requests?path=leads/list&limit=20000");
   const count = async () => (await sandbox.ask("GET", "/statistics")).endpoints["POST /api/v2/leads/list"] ?? 0;
   if (killAfter) {
     const { child, ended } = leadsync.start("backfill");
@@ -20,17 +22,20 @@ async function pagesAskedFor(bench, latency, killAfter) {
     const killed = Number(process.hrtime.bigint() / 1000n);
     await ended;
     await bench.pause(latency); // those on their way arrive yet
-    const log = await sandbox.ask("GET", "/requests?path=leads/list&limit=20000");
-    // Noted half-way, when the server has done its work.
-    unanswered = log.filter(({ monotonic_us: noted }) => noted + latency * 500 > killed).length;
+    const asked = await log();
+    askedBefore = asked.length;
+    for (const { monotonic_us: noted, body } of asked) // noted half-way, when the server has done its work
+      if (noted + latency * 500 <= killed) read.add(body);
   }
   await leadsync.measure("backfill");
   const [{ rows }] = await bench.cluster.ask(database, "SELECT count(*)::int AS rows FROM crm.leads");
   if (rows < leads) throw new Error(`${rows} leads after the crash`);
   const pages = await count();
+  const since = (await log()).slice(askedBefore).map(({ body }) => body);
+  const twice = new Set(since.filter((body) => read.has(body))).size;
   await sandbox.stop();
   await bench.cluster.dropDatabase(database);
-  return { pages, unanswered };
+  return { pages, twice };
 }
 
 export async function measureCrash(bench) {
@@ -42,9 +47,9 @@ export async function measureCrash(bench) {
     while (crashed.length < bench.rounds) {
       const killAfter = 50 + Math.floor(Math.random() * (leads / 100 - 100));
       bench.tell(`the same with a kill -9 after ${killAfter} pages`);
-      const { pages, unanswered } = await pagesAskedFor(bench, latency, killAfter);
+      const { pages, twice } = await pagesAskedFor(bench, latency, killAfter);
       crashed.push(pages);
-      repeated.push(Math.max(0, pages - undisturbed - unanswered) / undisturbed);
+      repeated.push(twice / (leads / 100));
     }
     const more = median(crashed) / undisturbed - 1;
     const again = Math.max(...repeated);
