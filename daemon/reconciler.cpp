@@ -398,6 +398,7 @@ asio::awaitable<void> Reconciler::call(std::vector<Sending>& sendings, Look look
 asio::awaitable<void> Reconciler::finish(const std::vector<Sending*>& sendings, Look look) {
     if (sendings.empty()) co_return;
     co_await assign(sendings);
+    // A move alone is not put off for the assignments beside it: in each batch there could be some.
     if (!keeps(look))
         for (auto* sending : sendings)
             if (sending->assignee) sending->put_off_the_rest();

@@ -58,11 +58,12 @@ struct Sending {
 
     void leave_move_for_later() { waits_for = std::exchange(plan.move, std::nullopt); }
 
-    /// Leaves the calls that were not made yet to the next look. Behind one that failed, failed() has told of them.
+    /// Leaves the calls that were not made yet to the next look. Behind one that failed, failed() has told of them;
+    /// an assignment in doubt was made, and stays a call.
     void put_off_the_rest() {
         if (failure) {
             plan.move.reset();
-            assignee.reset();
+            if (!in_doubt.contains(sync::key_of(sync::Field::assigned_to))) assignee.reset();
             return;
         }
         const auto is_to_come = [&](const Values& values) {
