@@ -22,6 +22,7 @@ constexpr std::size_t workers = 16;   // of which some may be waiting for a slow
 constexpr std::size_t movers = 8;     // each with one job of many leads
 constexpr auto unwatched_poll = 60s;  // of the workers that whoever watches, or makes room, rings
 constexpr int moves_scan = 10'000;    // due leads that are looked through for moves
+constexpr auto grown_keeps = 60s;     // from here on autovacuum has seen to it
 constexpr auto count_keeps = 60s;     // counting a million leads for every batch would cost more than the batch
 
 Claims of_kind(const Claims& claims, Work work) {
@@ -175,13 +176,17 @@ struct Pusher::Round {
     bool may_sleep = false;
     bool is_rung = false;
     bool is_backfilled = false;
+    bool has_token = false;
+    bool has_grown = false;
     std::optional<std::int64_t> leads;  ///< nothing: to be counted
     bool was_counted = false;
 
     Claims claims;
     std::optional<milliseconds> due;  ///< until the next lead falls due, where none was
     bool asks_for_ring = false;
-    bool asleep = false;  ///< and no edit can come without one
+    bool asleep = false;                     ///< and no edit can come without one
+    std::optional<std::int64_t> token;       ///< for the claim that a ring is answered with
+    std::optional<std::int64_t> lost_token;  ///< of a claim whose answer did not come
     std::vector<std::string> held;
 };
 
@@ -199,18 +204,24 @@ asio::awaitable<milliseconds> Pusher::work_once(bool& watches) {
 asio::awaitable<milliseconds> Pusher::work_once(bool& watches, int leads) {
     auto round = begin_round(watches, leads);
     try {
-        co_await context_.store.run([&](Transaction& transaction) { claim(transaction, round); });
+        co_await claim_rung(round);
+        if (round.claims.empty())
+            co_await context_.store.run([&](Transaction& transaction) { claim(transaction, round); });
         for (const auto& why : round.held)
             spdlog::warn("workspace {}: {}; they are held: leadsync held list shows them, held approve lets them go",
                          context_.workspace, why);
         if (round.was_counted) leads_counted_ = context_.clock.now();
         leads_ = round.leads;
         is_backfilled_ = round.is_backfilled;
+        if (round.token) spare_token_ = round.token;
         asleep_ = round.claims.empty() ? asleep_ || round.asks_for_ring : false;
         // The last full batches are still being called when nothing more is due, and have moves to come.
         const bool is_crowded =
             std::ssize(round.claims) >= context_.timing.batch || (is_crowded_ && reconciler_.calls_left() > 0);
-        if (std::exchange(is_crowded_, is_crowded) != is_crowded) reconciler_.mover().waiting_changed().set();
+        if (std::exchange(is_crowded_, is_crowded) != is_crowded) {
+            has_grown_ = is_crowded;
+            reconciler_.mover().waiting_changed().set();
+        }
         if (round.claims.empty()) co_return wait_after(round);
         found_at_ = context_.clock.now();
         if (std::exchange(watches, false)) watched_ = false;
@@ -221,8 +232,24 @@ asio::awaitable<milliseconds> Pusher::work_once(bool& watches, int leads) {
         spdlog::warn("workspace {}: queue: {}", context_.workspace, error.what());
     }
     asleep_ = true;  // as far as is known
-    co_await give_back(std::move(round.claims));
+    co_await give_back(std::move(round.claims), round.lost_token);
     co_return 1s;
+}
+
+/// An edit that is made while all is at rest is waited for by somebody: it is claimed by one statement, with no turns
+/// for a transaction around it.
+asio::awaitable<void> Pusher::claim_rung(Round& round) {
+    if (!round.is_rung || !round.is_backfilled || !round.leads || !spare_token_) co_return;
+    const auto token = round.lost_token = std::exchange(spare_token_, std::nullopt);
+    const auto allowed = allowed_of(*round.leads);
+    auto claims = co_await context_.store.run_statement([&](Transaction& transaction) {
+        return transaction.queue.claim_within(allowed, round.leads_max, context_.timing.lease, round.creates_too,
+                                              token);
+    });
+    round.lost_token.reset();
+    if (!claims) co_return;  // a flood: it is looked into, and held
+    round.claims = std::move(*claims);
+    round.is_rung = false;
 }
 
 Pusher::Round Pusher::begin_round(bool watches, int leads) {
@@ -233,6 +260,12 @@ Pusher::Round Pusher::begin_round(bool watches, int leads) {
     round.may_sleep = watches && now - found_at_ >= context_.timing.awake;
     round.is_rung = std::exchange(is_rung_, false);
     round.is_backfilled = is_backfilled_;
+    round.has_token = spare_token_.has_value();
+    if (has_grown_ && now - grown_at_ > grown_keeps) {
+        grown_at_ = now;
+        round.has_grown = true;
+    }
+    has_grown_ = false;
     // A few edits after a rest need not wait for a count.
     if (now - leads_counted_ <= count_keeps || !is_crowded_) round.leads = leads_;
     return round;
@@ -250,10 +283,11 @@ void Pusher::claim(Transaction& transaction, Round& round) const {
     auto& queue = transaction.queue;
     round.is_backfilled = round.is_backfilled || transaction.progress.is_backfilled();
     const bool creates_too = round.creates_too && round.is_backfilled;
+    if (round.has_grown) queue.has_grown();
     const auto claim_now = [&] {
         if (!round.leads) count_leads(transaction, round);
         const auto allowed = allowed_of(*round.leads);
-        auto claims = queue.claim_within(allowed, round.leads_max, context_.timing.lease, creates_too);
+        auto claims = queue.claim_within(allowed, round.leads_max, context_.timing.lease, creates_too, std::nullopt);
         if (!claims) {
             hold_avalanches(transaction, round);
             claims = queue.claim(round.leads_max, context_.timing.lease, creates_too);
@@ -266,6 +300,7 @@ void Pusher::claim(Transaction& transaction, Round& round) const {
     if (round.due && *round.due <= 0ms) return claim_now();
     round.asks_for_ring = round.may_sleep;
     round.asleep = round.may_sleep && queue.fall_asleep();
+    if (round.asleep && !round.has_token) round.token = queue.draw_lease_token();
 }
 
 /// More creates, edits or deletions than the guard lets through wait for an operator, before any of them is sent.
@@ -371,11 +406,13 @@ asio::awaitable<void> Pusher::settle(const Claims& claims, Reconciler::CallsLeft
 }
 
 /// After a failed transaction, as soon as the store is there again.
-asio::awaitable<void> Pusher::give_back(Claims claims) {
+asio::awaitable<void> Pusher::give_back(Claims claims, std::optional<std::int64_t> lost_token) {
     for (int attempt = 1;; ++attempt) {
         try {
-            co_return co_await context_.store.run(
-                [&](Transaction& transaction) { transaction.queue.defer(claims, context_.timing.busy); });
+            co_return co_await context_.store.run([&](Transaction& transaction) {
+                transaction.queue.defer(claims, context_.timing.busy);
+                if (lost_token) transaction.queue.release_lease(*lost_token);
+            });
         } catch (const store::StoreError& error) {
             spdlog::warn("workspace {}: {}", context_.workspace, error.what());
         }

@@ -34,6 +34,7 @@ private:
     boost::asio::awaitable<std::chrono::milliseconds> work_once(bool& watches);
     boost::asio::awaitable<std::chrono::milliseconds> work_once(bool& watches, int leads);
     Round begin_round(bool watches, int leads);
+    boost::asio::awaitable<void> claim_rung(Round& round);
     void claim(store::Transaction& transaction, Round& round) const;
     void hold_avalanches(store::Transaction& transaction, Round& round) const;
     static void count_leads(store::Transaction& transaction, Round& round);
@@ -43,7 +44,7 @@ private:
     [[nodiscard]] std::chrono::milliseconds wait_after(const Round& round) const;
     boost::asio::awaitable<void> settle_in_turn(const Claims& claims);
     boost::asio::awaitable<void> settle(const Claims& claims, Reconciler::CallsLeft& left);
-    boost::asio::awaitable<void> give_back(Claims claims);
+    boost::asio::awaitable<void> give_back(Claims claims, std::optional<std::int64_t> lost_token = std::nullopt);
 
     PushContext context_;
     Signal& edited_;  ///< rings whoever watches
@@ -54,14 +55,17 @@ private:
     Remover remover_;
     std::optional<std::int64_t> leads_;  ///< in the workspace, as counted at leads_counted_
     sync::SteadyTime leads_counted_{};
-    sync::SteadyTime gathered_at_{};  ///< when moves were looked for last
-    sync::SteadyTime found_at_{};     ///< when a claim found something last
-    int in_hand_ = 0;                 ///< batches, but for those that take long
-    bool watched_ = false;            ///< one of the workers waits for the next edit
-    bool asleep_ = true;              ///< writers may ring
-    bool is_rung_ = false;            ///< whoever watches was woken by something that may be due
-    bool is_backfilled_ = false;      ///< once and for all
-    bool is_crowded_ = false;         ///< there is more than a batch, or was when what is called was claimed
+    sync::SteadyTime grown_at_{};     ///< when the store was told last that the queue has grown
+    sync::SteadyTime gathered_at_{};           ///< when moves were looked for last
+    sync::SteadyTime found_at_{};              ///< when a claim found something last
+    std::optional<std::int64_t> spare_token_;  ///< drawn before it fell asleep
+    int in_hand_ = 0;                          ///< batches, but for those that take long
+    bool watched_ = false;                     ///< one of the workers waits for the next edit
+    bool asleep_ = true;                       ///< writers may ring
+    bool is_rung_ = false;                     ///< whoever watches was woken by something that may be due
+    bool is_backfilled_ = false;               ///< once and for all
+    bool has_grown_ = false;          ///< and the store was not told yet
+    bool is_crowded_ = false;                  ///< there is more than a batch, or was when what is called was claimed
     bool stopping_ = false;
 };
 

@@ -27,10 +27,10 @@ public:
 
     /// Runs `work(pqxx::work&)` in one transaction on a database thread, commits, and resumes the caller on its own
     /// executor. What `work` throws rolls back and surfaces here. The empty slot shields the transaction from
-    /// cancellation: it ends first.
-    template <class Work>
-    auto run(Work work) -> boost::asio::awaitable<std::invoke_result_t<Work&, pqxx::work&>> {
-        auto task = in_transaction(std::move(work));
+    /// cancellation: it ends first. With `pqxx::nontransaction` as its scope each statement stands by itself.
+    template <class Scope = pqxx::work, class Work>
+    auto run(Work work) -> boost::asio::awaitable<std::invoke_result_t<Work&, Scope&>> {
+        auto task = on_connection<Scope>(std::move(work));
         co_return co_await boost::asio::co_spawn(
             threads_, std::move(task),
             boost::asio::bind_cancellation_slot(boost::asio::cancellation_slot{}, boost::asio::use_awaitable));
@@ -40,7 +40,7 @@ public:
     template <class Work>
     auto run_blocking(Work work) -> std::invoke_result_t<Work&, pqxx::work&> {
         auto connection = borrow();
-        return transact(*connection, work);
+        return transact<pqxx::work>(*connection, work);
     }
 
     /// Where other work that blocks may run.
@@ -63,16 +63,16 @@ private:
         std::unique_ptr<pqxx::connection> connection_;
     };
 
-    template <class Work>
-    auto in_transaction(Work work) -> boost::asio::awaitable<std::invoke_result_t<Work&, pqxx::work&>> {
+    template <class Scope, class Work>
+    auto on_connection(Work work) -> boost::asio::awaitable<std::invoke_result_t<Work&, Scope&>> {
         auto connection = borrow();
-        co_return transact(*connection, work);
+        co_return transact<Scope>(*connection, work);
     }
 
-    template <class Work>
-    static auto transact(pqxx::connection& connection, Work& work) -> std::invoke_result_t<Work&, pqxx::work&> {
-        pqxx::work transaction{connection};
-        if constexpr (std::is_void_v<std::invoke_result_t<Work&, pqxx::work&>>) {
+    template <class Scope, class Work>
+    static auto transact(pqxx::connection& connection, Work& work) -> std::invoke_result_t<Work&, Scope&> {
+        Scope transaction{connection};
+        if constexpr (std::is_void_v<std::invoke_result_t<Work&, Scope&>>) {
             work(transaction);
             transaction.commit();
         } else {
@@ -98,7 +98,7 @@ struct Statement {
 
 /// Runs a prepared statement.
 template <class... Arguments>
-pqxx::result execute(pqxx::work& transaction, const Statement& statement, Arguments&&... arguments) {
+pqxx::result execute(pqxx::transaction_base& transaction, const Statement& statement, Arguments&&... arguments) {
     transaction.conn().prepare(statement.name, statement.sql);  // libpqxx keeps it when it is known already
     return transaction.exec_prepared(statement.name, std::forward<Arguments>(arguments)...);
 }

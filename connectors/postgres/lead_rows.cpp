@@ -125,7 +125,7 @@ std::map<sync::Key, sync::OpenConflict> conflicts_from_json(const nlohmann::json
     return open;
 }
 
-void write_bases(pqxx::work& transaction, const std::string& workspace, std::span<const LeadRow> leads) {
+void write_bases(pqxx::transaction_base& transaction, const std::string& workspace, std::span<const LeadRow> leads) {
     static const Statement statement{"write_bases", R"sql(
         INSERT INTO sync.base AS b (workspace, lead_id, instantly_id, content, content_hash, raw_hash, remote_updated_at,
                                     expected, flips, late, observed_at)
@@ -235,7 +235,7 @@ nlohmann::json expectations_to_json(const std::map<sync::Key, sync::Value>& expe
     return json;
 }
 
-std::vector<KnownLead> load_leads(pqxx::work& transaction, const std::string& workspace,
+std::vector<KnownLead> load_leads(pqxx::transaction_base& transaction, const std::string& workspace,
                                   const std::vector<sync::InstantlyId>& ids, store::Lock lock, Instant now) {
     static const std::string query = R"sql(
         SELECT b.lead_id, b.instantly_id, b.content::text, b.expected::text, b.flips::text, b.late::text,
@@ -267,7 +267,7 @@ std::vector<KnownLead> load_leads(pqxx::work& transaction, const std::string& wo
     return known;
 }
 
-std::vector<store::LocalRow> load_rows(pqxx::work& transaction, const std::string& workspace,
+std::vector<store::LocalRow> load_rows(pqxx::transaction_base& transaction, const std::string& workspace,
                                        const std::vector<sync::LeadId>& ids) {
     static const Statement statement{"load_rows", "SELECT l.id, " + content_columns() + R"sql(
         FROM crm.leads l WHERE l.workspace = $1 AND l.id = ANY ($2::uuid[]) ORDER BY l.id)sql"};
@@ -278,7 +278,7 @@ std::vector<store::LocalRow> load_rows(pqxx::work& transaction, const std::strin
     return rows;
 }
 
-void insert_leads(pqxx::work& transaction, const std::string& workspace, std::span<const LeadRow> leads) {
+void insert_leads(pqxx::transaction_base& transaction, const std::string& workspace, std::span<const LeadRow> leads) {
     static const Statement statement{
         "insert_leads",
         "INSERT INTO crm.leads (workspace, id, instantly_id, custom_variables, extra, sync_status, sync_error, "
@@ -291,7 +291,7 @@ void insert_leads(pqxx::work& transaction, const std::string& workspace, std::sp
     write_bases(transaction, workspace, leads);
 }
 
-void update_leads(pqxx::work& transaction, const std::string& workspace, std::span<const LeadRow> leads) {
+void update_leads(pqxx::transaction_base& transaction, const std::string& workspace, std::span<const LeadRow> leads) {
     static const Statement statement{
         "update_leads", [] {
             std::string assignments;

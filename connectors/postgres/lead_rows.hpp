@@ -16,11 +16,11 @@ inline constexpr auto last_id = "ffffffff-ffff-ffff-ffff-ffffffffffff";
 
 /// Rows of `crm.leads` with their bases, to and from SQL. The statements follow from the field table.
 
-std::vector<sync::KnownLead> load_leads(pqxx::work& transaction, const std::string& workspace,
+std::vector<sync::KnownLead> load_leads(pqxx::transaction_base& transaction, const std::string& workspace,
                                         const std::vector<sync::InstantlyId>& ids, store::Lock lock,
                                         sync::Instant now);
 
-std::vector<store::LocalRow> load_rows(pqxx::work& transaction, const std::string& workspace,
+std::vector<store::LocalRow> load_rows(pqxx::transaction_base& transaction, const std::string& workspace,
                                        const std::vector<sync::LeadId>& ids);
 
 /// Accepted writes as `sync.base.expected` holds them: {key: value or null}.
@@ -29,7 +29,9 @@ nlohmann::json expectations_to_json(const std::map<sync::Key, sync::Value>& expe
 std::map<sync::Key, sync::Value> expectations_from_json(const nlohmann::json& json);
 
 /// One statement for the rows, one for the bases.
-void insert_leads(pqxx::work& transaction, const std::string& workspace, std::span<const sync::LeadRow> leads);
-void update_leads(pqxx::work& transaction, const std::string& workspace, std::span<const sync::LeadRow> leads);
+void insert_leads(pqxx::transaction_base& transaction, const std::string& workspace,
+                  std::span<const sync::LeadRow> leads);
+void update_leads(pqxx::transaction_base& transaction, const std::string& workspace,
+                  std::span<const sync::LeadRow> leads);
 
 }  // namespace leadsync::postgres

@@ -12,7 +12,8 @@ namespace leadsync::postgres {
 /// the number of leads.
 class Leads final : public store::Leads {
 public:
-    Leads(pqxx::work& transaction, const std::string& workspace) : transaction_{transaction}, workspace_{workspace} {}
+    Leads(pqxx::transaction_base& transaction, const std::string& workspace)
+        : transaction_{transaction}, workspace_{workspace} {}
 
     // leads.cpp
     std::unordered_map<std::string, store::Held> look_up(const std::vector<sync::InstantlyId>& ids) override;
@@ -74,7 +75,7 @@ private:
     void seen(const std::vector<sync::InstantlyId>& ids);
     void no_longer_unborn(const pqxx::binarystring& ids);
 
-    pqxx::work& transaction_;
+    pqxx::transaction_base& transaction_;
     const std::string& workspace_;
 };
 

@@ -11,7 +11,7 @@ namespace leadsync::postgres {
 /// `sync.sweeps`, `sync.ranges`, `crm.workspaces` and the catalogues as SQL.
 class Progress final : public store::Progress {
 public:
-    Progress(pqxx::work& transaction, const std::string& workspace)
+    Progress(pqxx::transaction_base& transaction, const std::string& workspace)
         : transaction_{transaction}, workspace_{workspace} {}
 
     void begin_chains(const std::vector<store::Place>& places) override;
@@ -43,7 +43,7 @@ private:
     std::optional<store::SweepState> look_at(Ranges which);
     void cut_into_ranges(std::int64_t leads_per_range, std::int64_t ranges_max);
 
-    pqxx::work& transaction_;
+    pqxx::transaction_base& transaction_;
     const std::string& workspace_;
 };
 

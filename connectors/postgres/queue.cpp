@@ -47,23 +47,25 @@ store::Approval approval_named(std::string_view name) {
 }
 
 std::vector<Claim> Queue::claim(int limit, std::chrono::milliseconds lease, bool creates_too) {
-    return claim_within({}, limit, lease, creates_too).value();
+    return claim_within({}, limit, lease, creates_too, std::nullopt).value();
 }
 
 std::optional<std::vector<Claim>> Queue::claim_within(const store::Allowed& allowed, int limit,
-                                                      std::chrono::milliseconds lease, bool creates_too) {
+                                                      std::chrono::milliseconds lease, bool creates_too,
+                                                      std::optional<std::int64_t> token) {
     // What waits is counted from the index alone, and never too few: leads in hand, and such as only wait to be seen,
-    // are in it too.
-    // Its commit need not wait for the disk: what a crash of the server loses is leases, which it voids anyway.
+    // are in it too. Asked for as a range: where all are of one kind, PostgreSQL expects as many of any other, and
+    // would look for them in the whole table. Its commit need not wait for the disk: what a crash of the server loses
+    // is leases, which it voids anyway.
     static const Statement statement{"claim", R"sql(
         WITH relaxed AS MATERIALIZED (
             SELECT set_config('synchronous_commit', 'off', true)
         ), guard AS MATERIALIZED (
             SELECT coalesce(bool_or((SELECT count(*) FROM (
                     SELECT FROM sync.queue q
-                    WHERE q.workspace = $1 AND q.kind = u.kind AND q.edited_at IS NOT NULL AND q.decision IS NULL
-                      AND q.dead_at IS NULL AND q.held_at IS NULL
-                    LIMIT u.allowed + 1
+                    WHERE q.workspace = $1 AND q.kind BETWEEN u.kind AND u.kind AND q.edited_at IS NOT NULL
+                      AND q.decision IS NULL AND q.dead_at IS NULL AND q.held_at IS NULL
+                    ORDER BY q.kind LIMIT u.allowed + 1
                 ) waiting) > u.allowed), false) AS trips
             FROM unnest($5::text[], $6::int8[]) AS u(kind, allowed)
         ), due AS (
@@ -88,7 +90,8 @@ std::optional<std::vector<Claim>> Queue::claim_within(const store::Allowed& allo
             UPDATE sync.doorbell SET asleep = false WHERE workspace = $1 AND asleep AND EXISTS (SELECT FROM due)
         ), leased AS (
             UPDATE sync.queue q
-            SET lease_token = nextval('sync.lease_tokens'), lease_until = now() + $3::int8 * interval '1 millisecond'
+            SET lease_token = coalesce($7, nextval('sync.lease_tokens')),
+                lease_until = now() + $3::int8 * interval '1 millisecond'
             FROM due WHERE q.ctid = due.place
             RETURNING q.*
         )
@@ -115,7 +118,7 @@ std::optional<std::vector<Claim>> Queue::claim_within(const store::Allowed& allo
         limits.add_int8(most);
     }
     const auto rows = execute(transaction_, statement, workspace_, limit, lease.count(), creates_too, kinds.finish(),
-                              limits.finish());
+                              limits.finish(), token);
     if (rows[0]["trips"].as<bool>()) return std::nullopt;
     std::vector<Claim> claims;
     for (const auto& row : rows) {
@@ -323,8 +326,9 @@ void Queue::look_again(const std::vector<sync::LeadId>& ids, std::chrono::millis
     )sql"};
     if (ids.empty()) return;
     transaction_.conn().prepare(statement.name, statement.sql);
+    auto& around = dynamic_cast<pqxx::dbtransaction&>(transaction_);  // std::bad_cast where there is none
     for (const auto& id : ids) {
-        pqxx::subtransaction attempt{transaction_};
+        pqxx::subtransaction attempt{around};
         try {
             // As text, which opens the savepoint: in libpqxx 6 a prepared statement does not.
             attempt.exec("SET LOCAL lock_timeout = '100ms'");
@@ -342,6 +346,18 @@ void Queue::forget_dead(const std::vector<sync::LeadId>& ids) {
         DELETE FROM sync.queue WHERE workspace = $1 AND lead_id = ANY ($2::uuid[]) AND dead_at IS NOT NULL
     )sql"};
     if (!ids.empty()) execute(transaction_, statement, workspace_, array_of(ids));
+}
+
+std::int64_t Queue::draw_lease_token() {
+    static const Statement statement{"draw_lease_token", "SELECT nextval('sync.lease_tokens')"};
+    return execute(transaction_, statement)[0][0].as<std::int64_t>();
+}
+
+void Queue::release_lease(std::int64_t token) {
+    static const Statement statement{"release_lease", R"sql(
+        UPDATE sync.queue SET lease_token = NULL, lease_until = NULL WHERE workspace = $1 AND lease_token = $2
+    )sql"};
+    execute(transaction_, statement, workspace_, token);
 }
 
 void Queue::release_all() {
@@ -387,6 +403,12 @@ std::optional<std::chrono::milliseconds> Queue::next_due(bool creates_too) {
     const auto row = execute(transaction_, statement, workspace_, creates_too)[0];
     if (row[0].is_null()) return std::nullopt;
     return std::chrono::milliseconds{row[0].as<std::int64_t>()};
+}
+
+void Queue::has_grown() {
+    // Prepared statements keep the plans that were best for a small table: each reads all of it. A statement that was
+    // analyzed anew is planned anew, on every connection; autovacuum comes to it a minute or two later.
+    transaction_.exec("ANALYZE (SKIP_LOCKED) sync.queue");
 }
 
 bool Queue::is_idle() {

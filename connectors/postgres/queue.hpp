@@ -14,12 +14,15 @@ namespace leadsync::postgres {
 /// crash falls between a read and its write.
 class Queue final : public store::Queue {
 public:
-    Queue(pqxx::work& transaction, const std::string& workspace) : transaction_{transaction}, workspace_{workspace} {}
+    Queue(pqxx::transaction_base& transaction, const std::string& workspace)
+        : transaction_{transaction}, workspace_{workspace} {}
 
     // queue.cpp
     std::vector<store::Claim> claim(int limit, std::chrono::milliseconds lease, bool creates_too) override;
     std::optional<std::vector<store::Claim>> claim_within(const store::Allowed& allowed, int limit,
-                                                          std::chrono::milliseconds lease, bool creates_too) override;
+                                                          std::chrono::milliseconds lease, bool creates_too,
+                                                          std::optional<std::int64_t> token) override;
+    std::int64_t draw_lease_token() override;
     std::vector<store::MoveClaim> claim_moves(int limit, int scan, std::chrono::milliseconds lease,
                                               std::chrono::milliseconds aside) override;
     void complete(const std::vector<store::Claim>& claims) override;
@@ -32,8 +35,10 @@ public:
     void enqueue(const std::vector<sync::LeadId>& ids) override;
     void look_again(const std::vector<sync::LeadId>& ids, std::chrono::milliseconds delay) override;
     void forget_dead(const std::vector<sync::LeadId>& ids) override;
+    void release_lease(std::int64_t token) override;
     void release_all() override;
     std::optional<std::chrono::milliseconds> next_due(bool creates_too) override;
+    void has_grown() override;
     bool is_idle() override;
     bool fall_asleep() override;
     void wake() override;
@@ -55,7 +60,7 @@ private:
     pqxx::result give_back(const Statement& statement, const std::vector<store::FailedClaim>& failed);
     void add_attempts(const char* outcome, const std::vector<store::FailedClaim>& failed, const pqxx::result& ours);
 
-    pqxx::work& transaction_;
+    pqxx::transaction_base& transaction_;
     const std::string& workspace_;
 };
 

@@ -7,8 +7,8 @@
 namespace leadsync::postgres {
 namespace {
 
-void run_in(pqxx::work& transaction, const std::string& workspace,
-            const std::function<void(store::Transaction&)>& step) {
+void with_tables(pqxx::transaction_base& transaction, const std::string& workspace,
+                 const std::function<void(store::Transaction&)>& step) {
     Leads leads{transaction, workspace};
     Queue queue{transaction, workspace};
     Progress progress{transaction, workspace};
@@ -33,12 +33,16 @@ bool is_away(const pqxx::failure& error) {
 }
 
 void Store::run_blocking(const std::function<void(store::Transaction&)>& step) {
-    database_.run_blocking([&](pqxx::work& transaction) { run_in(transaction, workspace_, step); });
+    database_.run_blocking([&](pqxx::work& transaction) { with_tables(transaction, workspace_, step); });
 }
 
-boost::asio::awaitable<void> Store::transact(std::function<void(store::Transaction&)> step) {
+boost::asio::awaitable<void> Store::transact(std::function<void(store::Transaction&)> step, Scope scope) {
+    auto work = [&](pqxx::transaction_base& transaction) { with_tables(transaction, workspace_, step); };
     try {
-        co_await database_.run([&](pqxx::work& transaction) { run_in(transaction, workspace_, step); });
+        if (scope == Scope::transaction)
+            co_await database_.run(work);
+        else
+            co_await database_.run<pqxx::nontransaction>(work);
     } catch (const pqxx::failure& error) {
         throw store::StoreError{one_line(error)};
     }

@@ -16,7 +16,7 @@ public:
     void run_blocking(const std::function<void(store::Transaction&)>& step);
 
 protected:
-    boost::asio::awaitable<void> transact(std::function<void(store::Transaction&)> step) override;
+    boost::asio::awaitable<void> transact(std::function<void(store::Transaction&)> step, Scope scope) override;
 
 private:
     Database& database_;

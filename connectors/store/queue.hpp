@@ -79,9 +79,13 @@ public:
     /// Leases up to `limit` due leads, the longest due first. With `creates_too` false those to be created stay.
     /// Whoever was asleep is awake then.
     virtual std::vector<Claim> claim(int limit, std::chrono::milliseconds lease, bool creates_too) = 0;
-    /// Likewise. Nothing, and none is leased, where more may wait than are allowed, leads in hand included.
+    /// Likewise. Nothing, and none is leased, where more may wait than are allowed, leads in hand included. With a
+    /// `token` that was drawn before, what is leased can be returned by it when the answer gets lost. One statement.
     virtual std::optional<std::vector<Claim>> claim_within(const Allowed& allowed, int limit,
-                                                           std::chrono::milliseconds lease, bool creates_too) = 0;
+                                                           std::chrono::milliseconds lease, bool creates_too,
+                                                           std::optional<std::int64_t> token) = 0;
+    /// A lease token for one claim to come.
+    virtual std::int64_t draw_lease_token() = 0;
 
     /// Leases up to `limit` leads that are to be moved and have not been tried yet, of the `scan` that are due
     /// longest, and puts them aside.
@@ -118,10 +122,14 @@ public:
     /// Leads given up on that are in agreement after all.
     virtual void forget_dead(const std::vector<sync::LeadId>& ids) = 0;
 
+    /// Returns what was leased under a token that was drawn, whether or not anybody heard of it.
+    virtual void release_lease(std::int64_t token) = 0;
     /// Returns what an earlier process held: its leases are void once this process drives the workspace alone.
     virtual void release_all() = 0;
     /// When the next lead falls due, in milliseconds from now; 0: at once. Nothing: none is waiting.
     virtual std::optional<std::chrono::milliseconds> next_due(bool creates_too) = 0;
+    /// Many wait, where few did a moment ago: what reads and writes the queue is to be made for that from now on.
+    virtual void has_grown() = 0;
     /// Whether every lead in it is finished, given up on or held.
     virtual bool is_idle() = 0;
 

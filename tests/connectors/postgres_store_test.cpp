@@ -1,6 +1,7 @@
 #include <gtest/gtest.h>
 #include <pqxx/pqxx>
 
+#include "connectors/postgres/queue.hpp"
 #include "connectors/postgres/store.hpp"
 #include "connectors/postgres/workspaces.hpp"
 #include "tests/support/test_database.hpp"
@@ -68,6 +69,49 @@ TEST(PostgresStore, ARowThatIsDeletedBetweenTwoLooksIsNotBroughtBack) {
         deletion.commit();
         EXPECT_TRUE(transaction.leads.here_or_deleted({edited}).contains(edited.text));
     });
+}
+
+/// Prepared statements keep their plans: what was best for a few leads would read a million for each claim.
+TEST(PostgresStore, ClaimsFromAQueueThatHasGrownWithoutReadingAllOfIt) {
+    const test_support::TestDatabase database;
+    Database leadsync{database.url(), 1};
+    const auto edit = [&](int leads) {
+        leadsync.run_blocking([&](pqxx::work& transaction) {
+            transaction.exec_params(
+                "INSERT INTO sync.queue (workspace, lead_id, edited_at) SELECT 'acme', gen_random_uuid(), now() "
+                "FROM generate_series(1, $1)",
+                leads);
+        });
+    };
+    leadsync.run_blocking([](pqxx::work& transaction) {
+        Workspaces::declare(transaction, {"acme"});
+        transaction.exec("ALTER TABLE sync.queue SET (autovacuum_enabled = false)");
+    });
+    edit(20);
+    leadsync.run_blocking([](pqxx::work& transaction) { transaction.exec("ANALYZE sync.queue"); });
+    const store::Allowed allowed{
+        {store::HoldKind::create, 1'000}, {store::HoldKind::change, 100'000}, {store::HoldKind::remove, 1'000}};
+    const auto rows_read_by_a_claim = [&](bool has_grown) {
+        return leadsync.run_blocking([&](pqxx::work& transaction) {
+            const auto rows_read = [&] {
+                return transaction
+                    .exec1(
+                        "SELECT seq_tup_read FROM pg_stat_xact_user_tables "
+                        "WHERE relid = 'sync.queue'::regclass")[0]
+                    .as<int>();
+            };
+            Queue queue{transaction, "acme"};
+            if (has_grown) queue.has_grown();
+            const auto before = rows_read();
+            EXPECT_TRUE(queue.claim_within(allowed, 100, 1min, true, std::nullopt));
+            return rows_read() - before;
+        });
+    };
+    for (int plans = 0; plans < 10; ++plans) rows_read_by_a_claim(false);
+    edit(20'000);
+    EXPECT_GT(rows_read_by_a_claim(false), 20'000) << "there is nothing to be mended any more";
+    EXPECT_EQ(rows_read_by_a_claim(true), 0);
+    EXPECT_EQ(rows_read_by_a_claim(false), 0) << "and so it stays";
 }
 
 TEST(PostgresStore, TellsOfALostServerAsAStoreError) {

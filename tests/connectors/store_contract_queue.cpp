@@ -268,6 +268,27 @@ TEST_P(QueueContract, LooksAgainLaterUnlessTheLeadIsQueuedAlready) {
     EXPECT_EQ(later.generation, 1);
 }
 
+TEST_P(QueueContract, ReturnsByItsTokenWhatWasLeasedUnheard) {
+    synced({1, 2, 3});
+    edit(1, "Ada");
+    const auto mine = claim_one();
+    edit(2, "Grace");
+    edit(3, "Mary");
+    const auto token = store_->run([](Transaction& transaction) { return transaction.queue.draw_lease_token(); });
+    const auto unheard = store_->run(
+        [&](Transaction& transaction) { return transaction.queue.claim_within({}, 100, 1min, true, token).value(); });
+    ASSERT_EQ(unheard.size(), 2U);
+    for (const auto& claim : unheard) EXPECT_EQ(claim.lease_token, token);
+    store_->run([&](Transaction& transaction) { transaction.queue.release_lease(token); });
+    const auto again = claim();
+    EXPECT_EQ(ids_of(again), (std::vector{lead_id(2), lead_id(3)})) << "the first is in hand still";
+    complete(unheard);
+    EXPECT_EQ(pending(), 3) << "they are somebody else's now";
+    complete(again);
+    complete({mine});
+    EXPECT_EQ(pending(), 0);
+}
+
 TEST_P(QueueContract, ReturnsWhatAnEarlierProcessHeld) {
     synced({1});
     edit(1, "Ada");
@@ -511,7 +532,7 @@ TEST_P(GuardContract, ClaimsNothingWhereMoreMayWaitThanAllowed) {
     edit(2, "Grace");
     const auto claim_within = [&](const store::Allowed& allowed) {
         return store_->run([&](Transaction& transaction) {
-            const auto claims = transaction.queue.claim_within(allowed, 1, 1min, true);
+            const auto claims = transaction.queue.claim_within(allowed, 1, 1min, true, std::nullopt);
             return claims ? std::optional{claims->size()} : std::nullopt;
         });
     };

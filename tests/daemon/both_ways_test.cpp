@@ -332,6 +332,18 @@ TEST_F(BothWays, WhatFollowsTheEditThatWokeItIsSeenWithoutAnotherRing) {
     expect_in_step();
 }
 
+TEST_F(BothWays, AQueueThatHasGrownIsPlannedForAtOnce) {
+    begin();
+    const std::string analyzed =
+        "SELECT pg_stat_get_analyze_count('sync.queue'::regclass) > 0";  // by hand, not by autovacuum
+    world().sql("UPDATE crm.leads SET phone = '+1' WHERE id IN (SELECT id FROM crm.leads LIMIT 10)");
+    expect_in_step();
+    EXPECT_EQ(world().value(analyzed), "f") << "a few are no crowd";
+    world().sql("UPDATE crm.leads SET phone = '+2'");
+    EXPECT_TRUE(world().becomes(analyzed, "t"));
+    expect_in_step();
+}
+
 TEST_F(BothWays, LocalEditsMadeWhileLeadsyncWasAwayArriveLater) {
     begin();
     world().stop();

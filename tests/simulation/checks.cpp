@@ -271,6 +271,14 @@ void SimulatedWorld::check_patience(Outcome& outcome) const {
     }
 }
 
+/// DESIGN §2 (4): what was claimed is settled or given back long before its lease ends, also where the answer to the
+/// claim was lost.
+void SimulatedWorld::check_leases(sync::Instant quiet_since) {
+    for (const auto& [id, queued] : store_->state().queue)
+        if (queued.lease_until && *queued.lease_until - daemon::PusherTiming{}.lease < quiet_since)
+            outcome_.broken.push_back(fmt::format("lead {} is leased, and nobody is at work on it", id.text));
+}
+
 /// DESIGN §2 (6): no create makes a second lead.
 void SimulatedWorld::check_no_twins(Outcome& outcome) {
     if (lists_lie_) return;

@@ -44,17 +44,20 @@ std::vector<LeadId> ModelQueue::due(int limit, bool creates_too) const {
 }
 
 std::vector<Claim> ModelQueue::claim(int limit, std::chrono::milliseconds lease, bool creates_too) {
+    return claim_within({}, limit, lease, creates_too, std::nullopt).value();
+}
+
+std::optional<std::vector<Claim>> ModelQueue::claim_within(const store::Allowed& allowed, int limit,
+                                                           std::chrono::milliseconds lease, bool creates_too,
+                                                           std::optional<std::int64_t> token) {
+    if (!exceeded(allowed).empty()) return std::nullopt;
     std::vector<Claim> claims;
-    for (const auto& id : due(limit, creates_too)) claims.push_back(lease_one(id, lease));
+    for (const auto& id : due(limit, creates_too)) claims.push_back(lease_one(id, lease, token));
     if (!claims.empty()) wake();
     return claims;
 }
 
-std::optional<std::vector<Claim>> ModelQueue::claim_within(const store::Allowed& allowed, int limit,
-                                                           std::chrono::milliseconds lease, bool creates_too) {
-    if (!exceeded(allowed).empty()) return std::nullopt;
-    return claim(limit, lease, creates_too);
-}
+std::int64_t ModelQueue::draw_lease_token() { return transaction_.write().next_lease_token++; }
 
 std::vector<store::MoveClaim> ModelQueue::claim_moves(int limit, int scan, std::chrono::milliseconds lease,
                                                       std::chrono::milliseconds aside) {
@@ -84,10 +87,10 @@ std::vector<store::MoveClaim> ModelQueue::claim_moves(int limit, int scan, std::
     return moves;
 }
 
-Claim ModelQueue::lease_one(const LeadId& id, std::chrono::milliseconds lease) {
+Claim ModelQueue::lease_one(const LeadId& id, std::chrono::milliseconds lease, std::optional<std::int64_t> token) {
     auto& state = transaction_.write();
     auto& lead = state.queue.at(id);
-    lead.lease_token = state.next_lease_token++;
+    lead.lease_token = token ? *token : state.next_lease_token++;
     lead.lease_until = transaction_.now() + lease;
     Claim claim{.id = id, .work = work_of(state, id), .generation = lead.generation};
     claim.lease_token = *lead.lease_token;
@@ -222,6 +225,14 @@ void ModelQueue::forget_dead(const std::vector<LeadId>& ids) {
         const auto& queue = transaction_.read().queue;
         const auto queued = queue.find(id);
         if (queued != queue.end() && queued->second.dead_at) transaction_.write().queue.erase(id);
+    }
+}
+
+void ModelQueue::release_lease(std::int64_t token) {
+    for (auto& [id, lead] : transaction_.write().queue) {
+        if (lead.lease_token != token) continue;
+        lead.lease_token.reset();
+        lead.lease_until.reset();
     }
 }
 

@@ -12,7 +12,9 @@ public:
 
     std::vector<store::Claim> claim(int limit, std::chrono::milliseconds lease, bool creates_too) override;
     std::optional<std::vector<store::Claim>> claim_within(const store::Allowed& allowed, int limit,
-                                                          std::chrono::milliseconds lease, bool creates_too) override;
+                                                          std::chrono::milliseconds lease, bool creates_too,
+                                                          std::optional<std::int64_t> token) override;
+    std::int64_t draw_lease_token() override;
     std::vector<store::MoveClaim> claim_moves(int limit, int scan, std::chrono::milliseconds lease,
                                               std::chrono::milliseconds aside) override;
     void complete(const std::vector<store::Claim>& claims) override;
@@ -25,8 +27,10 @@ public:
     void enqueue(const std::vector<sync::LeadId>& ids) override;
     void look_again(const std::vector<sync::LeadId>& ids, std::chrono::milliseconds delay) override;
     void forget_dead(const std::vector<sync::LeadId>& ids) override;
+    void release_lease(std::int64_t token) override;
     void release_all() override;
     std::optional<std::chrono::milliseconds> next_due(bool creates_too) override;
+    void has_grown() override {}
     bool is_idle() override;
     bool fall_asleep() override;
     void wake() override;
@@ -43,7 +47,8 @@ public:
 private:
     [[nodiscard]] bool is_claimable(const sync::LeadId& id, bool creates_too) const;
     [[nodiscard]] std::vector<sync::LeadId> due(int limit, bool creates_too) const;
-    [[nodiscard]] store::Claim lease_one(const sync::LeadId& id, std::chrono::milliseconds lease);
+    [[nodiscard]] store::Claim lease_one(const sync::LeadId& id, std::chrono::milliseconds lease,
+                                         std::optional<std::int64_t> token = std::nullopt);
     /// The queued lead, its lease ended, if it is the claim's still; and whether nobody edited it since.
     struct Released {
         ModelQueued* lead = nullptr;

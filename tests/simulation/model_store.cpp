@@ -36,7 +36,7 @@ void ModelStore::run_in_transaction(const std::function<void(store::Transaction&
     }
 }
 
-boost::asio::awaitable<void> ModelStore::transact(std::function<void(store::Transaction&)> step) {
+boost::asio::awaitable<void> ModelStore::transact(std::function<void(store::Transaction&)> step, Scope /*scope*/) {
     if (surroundings_.before) co_await surroundings_.before();
     const auto failure = surroundings_.fails ? surroundings_.fails() : StoreFailure::no;
     if (failure == StoreFailure::before) throw store::StoreError{"the store is out of reach"};

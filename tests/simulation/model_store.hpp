@@ -51,7 +51,7 @@ public:
     void merge_leads(const sync::LeadId& source, const sync::LeadId& destination);
 
 protected:
-    boost::asio::awaitable<void> transact(std::function<void(store::Transaction&)> step) override;
+    boost::asio::awaitable<void> transact(std::function<void(store::Transaction&)> step, Scope scope) override;
 
 private:
     void run_in_transaction(const std::function<void(store::Transaction&)>& step);

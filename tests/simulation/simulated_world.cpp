@@ -241,7 +241,10 @@ void SimulatedWorld::quiet() {
     switches.empty_lists = false;
     switches.gone_places.clear();
     switches.ignore_writes_every = 0;
-    run_until(time_.now() + 8min);
+    const auto quiet_since = time_.wall();
+    run_until(time_.now() + 4min);
+    check_leases(quiet_since);
+    run_until(time_.now() + 4min);
     for (int round = 0; round < 6; ++round) {
         // An operator sees to what is left: edits revive leads given up on.
         const auto queue = round < 3 ? store_->state().queue : std::map<sync::LeadId, ModelQueued>{};

@@ -86,6 +86,7 @@ private:
     void check_no_phantoms(Outcome& outcome) const;
     void check_patience(Outcome& outcome) const;
     void check_quiet(Outcome& outcome) const;
+    void check_leases(sync::Instant quiet_since);
 
     [[nodiscard]] sync::Value base_value(const sync::LeadId& id, const sync::Key& key) const;
     [[nodiscard]] bool is_agreed_on(const sync::LeadId& id, const sync::Key& key, const sync::Value& value) const;
