@@ -89,6 +89,7 @@ try {
   const bossBatched = measureNode("pg_boss.mjs", 20000, "batched");
   const [single, bulk] = measure("writers");
   const [growth] = measure("growth", best.threads);
+  const [approved, counted] = measure("counted", best.threads);
   const [without, kept] = measure("kept", best.threads);
   const [plan] = measure("plan");
 
@@ -113,6 +114,9 @@ try {
     kept.per_second / without.per_second, 0.9);
   ratioLine(`  itself, ${thousands(number("kept"))} leads more that are finished: ${of(without.per_second, best.per_second)}/s`,
     without.per_second / best.per_second);
+
+  ratioLine(`  itself, ${thousands(counted.jobs)} edits that the guard counts each time: ${of(counted.per_second, approved.per_second)}/s`,
+    counted.per_second / approved.per_second);
 
   console.log("\nWhat capture leaves to the writers of crm.leads");
   const transactions = of(single.with_triggers, single.without_triggers);

@@ -44,6 +44,7 @@ int main(int argc, char** argv) {
         {"queue", measure_queue},
         {"bare", measure_bare_loop},
         {"kept", measure_kept},
+        {"counted", measure_counted},
         {"writers", measure_writers},
         {"growth", measure_growth},
         {"plan", show_claim_plan},
@@ -51,7 +52,8 @@ int main(int argc, char** argv) {
     CLI::App app{"Measures leadsync's queue and capture. See ./run bench queue."};
     Options options;
     std::string what;
-    app.add_option("what", what, "serve (a cluster to measure on), fill, queue, bare, kept, writers, growth or plan")
+    app.add_option("what", what,
+                   "serve (a cluster to measure on), fill, queue, bare, kept, counted, writers, growth or plan")
         ->required();
     app.add_option("--database", options.url);
     app.add_option("--leads", options.leads, "in the table")->capture_default_str();

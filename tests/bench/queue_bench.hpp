@@ -6,6 +6,8 @@
 
 #include <nlohmann/json.hpp>
 
+#include "connectors/store/queue.hpp"
+
 namespace leadsync::bench {
 
 inline const std::string workspace = "bench";
@@ -31,8 +33,12 @@ void print(const nlohmann::ordered_json& result);
 void run_sql(const std::string& url, const std::string& statements);
 /// `leads` more leads that both sides agree on.
 void add_leads(const Options& options, std::int64_t leads);
-/// Queues so many leads in random order, each due a moment after the one before.
-void queue_leads(const Options& options, std::int64_t leads);
+/// Whether the guard counts what waits, for each claim, or an operator has let it pass.
+enum class Edits { approved, counted };
+/// Queues so many edited leads in random order, each due a moment after the one before.
+void queue_leads(const Options& options, std::int64_t leads, Edits edits = Edits::approved);
+/// What a workspace of so many leads lets through by default.
+store::Allowed guard(const Options& options);
 /// Queues every lead that is not queued as finished with: given up on, held, or due in a year, a third each.
 void keep_leads(const Options& options);
 /// What the server would do sooner or later, so that it does not do it while something is measured.
@@ -49,6 +55,7 @@ Rate drain_queue(const Options& options, int threads, std::int64_t transitions);
 void measure_queue(const Options& options);
 void measure_bare_loop(const Options& options);
 void measure_kept(const Options& options);
+void measure_counted(const Options& options);
 
 // queue_writers.cpp
 void measure_writers(const Options& options);

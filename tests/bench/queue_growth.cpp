@@ -82,10 +82,11 @@ void show_claim_plan(const Options& options) {
             SET LOCAL auto_explain.log_buffers = on;
         )sql");
         postgres::Queue queue{transaction, workspace};
-        queue.claim(batch_size, lease, true);  // the caches of a new connection are not what is shown
+        const auto allowed = guard(options);
+        queue.claim_within(allowed, batch_size, lease, true, std::nullopt);  // a new connection's caches are cold
         transaction.exec("SET LOCAL client_min_messages = log");
         const PlanReader reader{transaction.conn(), plan};
-        queue.claim(batch_size, lease, true);
+        queue.claim_within(allowed, batch_size, lease, true, std::nullopt);
     });
     print({{"name", "claim_plan"},
            {"pending", json_of(options.url, "SELECT count(*) FROM sync.queue")},

@@ -48,14 +48,19 @@ void add_leads(const Options& options, std::int64_t leads) {
     run_sql(options.url, "VACUUM ANALYZE sync.base");
 }
 
-void queue_leads(const Options& options, std::int64_t leads) {
+void queue_leads(const Options& options, std::int64_t leads, Edits edits) {
     run_sql(options.url, fmt::format(R"sql(
-        INSERT INTO sync.queue (workspace, lead_id, due_at)
-        SELECT 'bench', lead_id, clock_timestamp()
+        INSERT INTO sync.queue (workspace, lead_id, due_at, edited_at, decision, decided)
+        SELECT 'bench', lead_id, clock_timestamp(), now(), {}
         FROM (SELECT b.lead_id FROM sync.base b WHERE b.workspace = 'bench' ORDER BY random() LIMIT {}) AS shuffled
         ON CONFLICT (workspace, lead_id) DO NOTHING
     )sql",
-                                     leads));
+                                     edits == Edits::approved ? "'approve', 'local change'" : "NULL, NULL", leads));
+}
+
+store::Allowed guard(const Options& options) {
+    using enum store::HoldKind;
+    return {{create, 1'000}, {change, options.leads / 4}, {remove, options.leads / 20}};
 }
 
 void keep_leads(const Options& options) {

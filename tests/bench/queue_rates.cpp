@@ -41,10 +41,11 @@ Rate drain(const std::function<Step()>& make_step, int threads, double seconds, 
     return {done, std::chrono::duration<double>{Clock::now() - start}.count()};
 }
 
-std::int64_t claim_and_complete(postgres::Store& store) {
+std::int64_t claim_and_complete(postgres::Store& store, const store::Allowed& allowed) {
     std::vector<store::Claim> claims;
-    store.run_blocking(
-        [&](store::Transaction& transaction) { claims = transaction.queue.claim(batch_size, lease, true); });
+    store.run_blocking([&](store::Transaction& transaction) {
+        claims = transaction.queue.claim_within(allowed, batch_size, lease, true, std::nullopt).value();
+    });
     store.run_blocking([&](store::Transaction& transaction) { transaction.queue.complete(claims); });
     return static_cast<std::int64_t>(claims.size());
 }
@@ -97,7 +98,9 @@ void print_rate(const char* name, int threads, const Rate& rate) {
 Rate drain_queue(const Options& options, int threads, std::int64_t transitions) {
     postgres::Database database{options.url, 1};
     postgres::Store store{database, workspace};
-    return drain([&] { return [&] { return claim_and_complete(store); }; }, threads, options.seconds, transitions);
+    const auto allowed = guard(options);
+    return drain([&] { return [&] { return claim_and_complete(store, allowed); }; }, threads, options.seconds,
+                 transitions);
 }
 
 void measure_queue(const Options& options) {
@@ -141,6 +144,17 @@ void measure_kept(const Options& options) {
     keep_leads(options);
     settle(options);
     print_rate("with_kept", threads, drain_queue(options, threads, options.leads));
+}
+
+void measure_counted(const Options& options) {
+    const int threads = std::max(options.threads, 1);
+    const auto leads = options.leads / 4;  // as many as pass the guard
+    for (const auto& [name, edits] : {std::pair{"approved", Edits::approved}, std::pair{"counted", Edits::counted}}) {
+        run_sql(options.url, "TRUNCATE sync.queue");
+        queue_leads(options, leads, edits);
+        settle(options);
+        print_rate(name, threads, drain_queue(options, threads, leads));
+    }
 }
 
 }  // namespace leadsync::bench
