@@ -45,6 +45,10 @@ void StoreContract::edit(const LeadId& id, Field field, const sync::Value& value
     store_->update(id, [&](sync::Content& row) { row[field] = value; });
 }
 
+void StoreContract::update(const sync::LeadRow& lead) {
+    store_->run([&](Transaction& transaction) { transaction.leads.update(std::vector{lead}); });
+}
+
 LeadId StoreContract::new_row(const std::string& email) {
     return store_->insert(content({{"email", email}, {"campaign", campaign_id}}));
 }

@@ -150,6 +150,8 @@ protected:
     void edit(int number, const std::string& first_name) {
         edit(lead_id(number), sync::Field::first_name, first_name);
     }
+    /// What a merge came to, written.
+    void update(const sync::LeadRow& lead);
     /// A row that waits to be created.
     sync::LeadId new_row(const std::string& email);
 

@@ -1,0 +1,239 @@
+#include "tests/connectors/store_contract.hpp"
+
+// Which row and which lead are one: by email and place, and by what a create has sent.
+
+namespace leadsync::store_contract {
+namespace {
+
+using namespace std::chrono_literals;
+using sync::Field;
+using sync::LeadId;
+using sync::SyncStatus;
+
+const sync::Instant when_made{std::chrono::sys_days{std::chrono::year{2026} / 1 / 2} + 3h + 4min + 5s + 678901us};
+
+class IdentityContract : public StoreContract {
+protected:
+    std::map<std::string, LeadId> adoptable(const std::vector<store::Identity>& leads) {
+        std::map<std::string, LeadId> rows;
+        for (const auto& [lead, row] : store_->run(
+                 [&](Transaction& transaction) { return transaction.leads.adoptable(leads, store::Lock::rows); }))
+            rows.emplace(lead, row.id);
+        return rows;
+    }
+    void created(const LeadId& row, int number) {
+        const std::vector<store::Creation> creations{{row, instantly_id(number), {{"first_name", "Ada"}}}};
+        store_->run([&](Transaction& transaction) { transaction.leads.created(creations, 1min, when_made); });
+    }
+};
+
+store::Identity identity(int number, const std::string& email, const sync::Value& campaign,
+                         const sync::Value& list = {}) {
+    return {instantly_id(number), email, campaign, list};
+}
+
+// --- adopting ------------------------------------------------------------------------------------------------------
+
+TEST_P(IdentityContract, AdoptsByEmailAndTarget) {
+    const auto in_campaign = new_row("Ada@Acme.io");
+    const auto in_list = store_->insert(content({{"email", "grace@acme.io"}, {"list_id", list_id}}));
+    const auto nowhere = store_->insert(content({{"email", "joan@acme.io"}}));
+    synced({9});
+    EXPECT_EQ(adoptable({identity(1, "ada@acme.IO", campaign_id), identity(2, "grace@acme.io", {}, list_id),
+                         identity(3, "joan@acme.io", {}, {}), identity(4, email_of(9), campaign_id)}),
+              (std::map<std::string, LeadId>{{instantly_id(1).text, in_campaign}, {instantly_id(2).text, in_list}}))
+        << nowhere.text << " has no target, and the last one has a lead";
+    EXPECT_TRUE(adoptable({identity(1, "ada@acme.io", list_id), identity(2, "grace@acme.io", campaign_id),
+                           identity(3, "ada@acme.io", {}, list_id)})
+                    .empty())
+        << "the same email elsewhere is another lead";
+    EXPECT_TRUE(adoptable({}).empty());
+}
+
+TEST_P(IdentityContract, TakesTheCampaignOfALeadThatIsInAListToo) {
+    const auto in_list = store_->insert(content({{"email", "ada@acme.io"}, {"list_id", list_id}}));
+    EXPECT_EQ(adoptable({identity(1, "ada@acme.io", campaign_id, list_id)}),
+              (std::map<std::string, LeadId>{{instantly_id(1).text, in_list}}));
+}
+
+TEST_P(IdentityContract, AdoptsARowAtMostOnceAndALeadAtMostOnce) {
+    new_row("ada@acme.io");
+    EXPECT_EQ(adoptable({identity(1, "ada@acme.io", campaign_id), identity(2, "ada@acme.io", campaign_id)}).size(),
+              1);
+    new_row("ada@acme.io");
+    EXPECT_EQ(adoptable({identity(1, "ada@acme.io", campaign_id)}).size(), 1);
+    EXPECT_EQ(adoptable({identity(1, "ada@acme.io", campaign_id), identity(2, "ada@acme.io", campaign_id),
+                         identity(3, "ada@acme.io", campaign_id)})
+                  .size(),
+              2);
+}
+
+TEST_P(IdentityContract, MakesTheBaseOfAnAdoptedRow) {
+    const auto id = new_row(email_of(1));
+    auto lead = agreed_lead(1);
+    lead.id = id;
+    update(lead);
+    EXPECT_EQ(store_->row(id)->instantly_id, instantly_id(1));
+    EXPECT_EQ(store_->row(id)->status, SyncStatus::synced);
+    EXPECT_EQ(look_up(1)->id, id);
+    EXPECT_EQ(claim_one().work, store::Work::reconcile);
+}
+
+// --- creating ------------------------------------------------------------------------------------------------------
+
+TEST_P(IdentityContract, TiesARowToTheLeadMadeOfIt) {
+    const auto id = new_row("new@acme.io");
+    created(id, 1);
+    const auto row = store_->row(id);
+    EXPECT_EQ(row->instantly_id, instantly_id(1));
+    EXPECT_EQ(row->status, SyncStatus::verifying);
+    const auto known = load(1);
+    ASSERT_TRUE(known);
+    EXPECT_EQ(known->id, id);
+    EXPECT_EQ(known->base.content, sync::Content{});
+    EXPECT_EQ(known->base.expected, (std::map<sync::Key, sync::Value>{{"first_name", "Ada"}}));
+    EXPECT_EQ(known->written_at, when_made);
+    EXPECT_EQ(look_up(1)->content_hash, 0);
+    EXPECT_EQ(claim_one().work, store::Work::reconcile);
+    store_->advance(2min);
+    EXPECT_TRUE(load(1)->base.expectations_expired);
+}
+
+TEST_P(IdentityContract, LetsTheRowThatAPageMadeGiveWay) {
+    const auto id = new_row("new@acme.io");
+    synced({1});
+    created(id, 1);
+    EXPECT_FALSE(store_->row(lead_id(1)));
+    EXPECT_EQ(look_up(1)->id, id);
+    EXPECT_EQ(store_->row(id)->instantly_id, instantly_id(1));
+}
+
+TEST_P(IdentityContract, LetsAnAdoptionByAPageThatWasFasterStand) {
+    const auto id = new_row("new@acme.io");
+    auto adopted = agreed_lead(1, content({{"first_name", "Augusta"}}));
+    adopted.id = id;
+    update(adopted);
+    created(id, 1);
+    EXPECT_EQ(load(1)->base.content, adopted.base->content);
+    EXPECT_FALSE(look_up(1)->expecting);
+    EXPECT_EQ(store_->row(id)->status, SyncStatus::synced);
+
+    created(id, 2);
+    EXPECT_EQ(store_->row(id)->instantly_id, instantly_id(1)) << "it is not torn from the lead that it stands for";
+    EXPECT_FALSE(look_up(2));
+    synced({2});
+}
+
+TEST_P(IdentityContract, MakesATombstoneOfARowThatWasDeletedWhileItWasCreated) {
+    const auto id = new_row("new@acme.io");
+    const auto claimed = claim_one();
+    store_->erase(id);
+    created(id, 1);
+    EXPECT_TRUE(look_up(1)->tombstone);
+    EXPECT_EQ(look_up(1)->id, id);
+    complete({claimed});
+    const auto again = claim_one();
+    EXPECT_EQ(again.work, store::Work::remove);
+    EXPECT_EQ(again.instantly_id, instantly_id(1));
+}
+
+TEST_P(IdentityContract, RemembersTheFirstCreateThatLeftUntilItIsForgotten) {
+    using Noted = std::map<LeadId, store::NotedCreate>;
+    const auto noted = [&] {
+        return store_->run([](Transaction& transaction) {
+            return transaction.leads.noted_creates({lead_id(1), lead_id(2), lead_id(3)});
+        });
+    };
+    const store::NotedCreate to_campaign{when_made, campaign_id, std::nullopt, {}, when_made, {}, campaign_id};
+    store::NotedCreate to_list{when_made + 1h, std::nullopt, list_id, {}, when_made + 1h, {}, std::nullopt, list_id};
+    store_->run([&](Transaction& transaction) {
+        transaction.leads.note_creates({{lead_id(1), to_campaign}, {lead_id(2), to_list}});
+        transaction.leads.note_creates({{lead_id(2), {when_made + 2h, campaign_id, std::nullopt}}});
+        transaction.leads.note_creates({});
+    });
+    to_list.last_at = when_made + 2h;
+    to_list.last_campaign = campaign_id;
+    to_list.last_list.reset();
+    EXPECT_EQ(noted(), (Noted{{lead_id(1), to_campaign}, {lead_id(2), to_list}}));
+    store_->run([](Transaction& transaction) { transaction.leads.forget_creates({lead_id(1), lead_id(3)}); });
+    EXPECT_EQ(noted(), (Noted{{lead_id(2), to_list}}));
+}
+
+TEST_P(IdentityContract, RemembersWhatTheFirstAndTheLastAttemptOfACreateSent) {
+    using Sent = std::map<sync::Key, sync::Value>;
+    const auto note = [&](Sent sent) {
+        const store::NotedCreate create{when_made, campaign_id, std::nullopt, std::move(sent)};
+        store_->run([&](Transaction& transaction) { transaction.leads.note_creates({{lead_id(1), create}}); });
+    };
+    const auto noted = [&] {
+        return store_->run(
+            [](Transaction& transaction) { return transaction.leads.noted_creates({lead_id(1)}).at(lead_id(1)); });
+    };
+    const Sent first{{"first_name", "Ada"}, {"tier \"x\"", "gold"}};
+    note(first);
+    EXPECT_EQ(noted().sent, first);
+    EXPECT_EQ(noted().resent, Sent{});
+    note({{"first_name", "Grace"}});
+    const Sent last{{"first_name", "Augusta"}, {"phone", std::nullopt}};
+    note(last);
+    EXPECT_EQ(noted().sent, first);
+    EXPECT_EQ(noted().resent, last);
+}
+
+TEST_P(IdentityContract, AdoptsWhatANotedCreateHasMadeWhereverItIs) {
+    const auto id = new_row("ada@acme.io");
+    const store::NotedCreate to_campaign{when_made, campaign_id, std::nullopt};
+    store_->run([&](Transaction& transaction) { transaction.leads.note_creates({{id, to_campaign}}); });
+    store_->update(id, [](sync::Content& row) {
+        row[Field::campaign].reset();
+        row[Field::list_id] = list_id;
+    });
+    auto made = identity(1, "ada@acme.io", {});  // and moved away since
+    made.created = "2026-01-02T03:04:06.000Z";
+    EXPECT_EQ(adoptable({made}), (std::map<std::string, LeadId>{{instantly_id(1).text, id}}));
+    made.created = "2026-01-02T03:00:00.000Z";
+    EXPECT_TRUE(adoptable({made}).empty()) << "it was there before";
+    EXPECT_EQ(adoptable({identity(2, "ada@acme.io", {}, list_id)}).size(), 1) << "and where the row says";
+    EXPECT_TRUE(adoptable({identity(3, "grace@acme.io", campaign_id)}).empty());
+}
+
+TEST_P(IdentityContract, AdoptsFirstWhatIsWhereTheRowSays) {
+    const auto first = new_row("ada@acme.io");
+    const auto second = store_->insert(content({{"email", "ada@acme.io"}, {"list_id", list_id}}));
+    const store::NotedCreate sent{when_made, campaign_id, std::nullopt};
+    store_->run([&](Transaction& transaction) { transaction.leads.note_creates({{first, sent}, {second, sent}}); });
+    auto in_list = identity(1, "ada@acme.io", {}, list_id);
+    in_list.created = "2026-01-02T03:04:06.000Z";
+    EXPECT_EQ(adoptable({in_list}), (std::map<std::string, LeadId>{{instantly_id(1).text, second}}));
+    auto elsewhere = identity(2, "ada@acme.io", {}, {});
+    elsewhere.created = in_list.created;
+    EXPECT_EQ(adoptable({elsewhere, in_list}),
+              (std::map<std::string, LeadId>{{instantly_id(1).text, second}, {instantly_id(2).text, first}}));
+}
+
+TEST_P(IdentityContract, AdoptsALeadWithoutAnEmailByWhatANotedCreateHadSent) {
+    sync::Content content;
+    content[Field::first_name] = "Ada";
+    content[Field::list_id] = list_id;
+    const auto id = store_->insert(content);
+    const store::NotedCreate create{when_made, std::nullopt, list_id, {{"first_name", "Ada"}}};
+    store_->run([&](Transaction& transaction) { transaction.leads.note_creates({{id, create}}); });
+    auto made = identity(1, "", {}, list_id);
+    made.email.reset();
+    made.created = "2026-01-02T03:04:06.000Z";
+    sync::Content shown;
+    shown[Field::first_name] = "Grace";
+    made.content = &shown;
+    EXPECT_TRUE(adoptable({made}).empty());
+    shown[Field::first_name] = "Ada";
+    EXPECT_EQ(adoptable({made}), (std::map<std::string, LeadId>{{instantly_id(1).text, id}}));
+    EXPECT_EQ(store_->run([&](Transaction& transaction) {
+        return transaction.leads.without_lead({id, lead_id(9)});
+    }),
+              (std::unordered_set<std::string>{id.text}));
+}
+
+INSTANTIATE_TEST_SUITE_P(Stores, IdentityContract, candidates, name_of);
+
+}  // namespace
+}  // namespace leadsync::store_contract
