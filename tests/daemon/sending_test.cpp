@@ -43,5 +43,19 @@ TEST(Sending, GoesOnAwaitingWhatOneCallLeftInDoubtWhenAnotherFails) {
     EXPECT_EQ(refused.unsent.size(), moved.size()) << "the move was not carried out";
 }
 
+TEST(Sending, KeepsAnAssignmentInDoubtAmongItsCallsWhenTheRestIsPutOff) {
+    Sending sending;
+    sending.assignee = "a1a1a1a1-0000-4000-8000-000000000001";
+    sending.plan.move = sync::MoveIntent{.from_campaign = "a", .to_list = "b"};
+    const auto assigned = sending.assignment();
+    Sending refused = sending;
+    sending.failed(assigned, instantly::ApiError{{.message = "no answer"}, 0, true});
+    sending.put_off_the_rest();
+    EXPECT_EQ(sending.expected(), assigned) << "it may have been carried out; the move did not leave";
+    refused.failed(assigned, instantly::ApiError{{.kind = sync::FailureKind::lead, .message = "400"}, 400});
+    refused.put_off_the_rest();
+    EXPECT_TRUE(refused.calls().empty());
+}
+
 }  // namespace
 }  // namespace leadsync::daemon
