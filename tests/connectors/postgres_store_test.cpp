@@ -91,6 +91,7 @@ TEST(PostgresStore, ClaimsFromAQueueThatHasGrownWithoutReadingAllOfIt) {
     leadsync.run_blocking([](pqxx::work& transaction) { transaction.exec("ANALYZE sync.queue"); });
     const store::Allowed allowed{
         {store::HoldKind::create, 1'000}, {store::HoldKind::change, 100'000}, {store::HoldKind::remove, 1'000}};
+    const std::string workspace = "acme";  // which a Queue refers to
     const auto rows_read_by_a_claim = [&](bool has_grown) {
         return leadsync.run_blocking([&](pqxx::work& transaction) {
             const auto rows_read = [&] {
@@ -100,7 +101,7 @@ TEST(PostgresStore, ClaimsFromAQueueThatHasGrownWithoutReadingAllOfIt) {
                         "WHERE relid = 'sync.queue'::regclass")[0]
                     .as<int>();
             };
-            Queue queue{transaction, "acme"};
+            Queue queue{transaction, workspace};
             if (has_grown) queue.has_grown();
             const auto before = rows_read();
             EXPECT_TRUE(queue.claim_within(allowed, 100, 1min, true, std::nullopt));
