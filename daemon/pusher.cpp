@@ -22,7 +22,7 @@ constexpr std::size_t workers = 16;   // of which some may be waiting for a slow
 constexpr std::size_t movers = 8;     // each with one job of many leads
 constexpr auto unwatched_poll = 60s;  // of the workers that whoever watches, or makes room, rings
 constexpr int moves_scan = 10'000;    // due leads that are looked through for moves
-constexpr auto grown_keeps = 60s;     // from here on autovacuum has seen to it
+constexpr auto grown_keeps = 60s;     // a mass edit may come in many transactions, and autovacuum late
 constexpr auto count_keeps = 60s;     // counting a million leads for every batch would cost more than the batch
 
 Claims of_kind(const Claims& claims, Work work) {
@@ -218,10 +218,7 @@ asio::awaitable<milliseconds> Pusher::work_once(bool& watches, int leads) {
         // The last full batches are still being called when nothing more is due, and have moves to come.
         const bool is_crowded =
             std::ssize(round.claims) >= context_.timing.batch || (is_crowded_ && reconciler_.calls_left() > 0);
-        if (std::exchange(is_crowded_, is_crowded) != is_crowded) {
-            has_grown_ = is_crowded;
-            reconciler_.mover().waiting_changed().set();
-        }
+        if (std::exchange(is_crowded_, is_crowded) != is_crowded) reconciler_.mover().waiting_changed().set();
         if (round.claims.empty()) co_return wait_after(round);
         found_at_ = context_.clock.now();
         if (std::exchange(watches, false)) watched_ = false;
@@ -261,11 +258,10 @@ Pusher::Round Pusher::begin_round(bool watches, int leads) {
     round.is_rung = std::exchange(is_rung_, false);
     round.is_backfilled = is_backfilled_;
     round.has_token = spare_token_.has_value();
-    if (has_grown_ && now - grown_at_ > grown_keeps) {
+    if (is_crowded_ && (!grown_at_ || now - *grown_at_ > grown_keeps)) {
         grown_at_ = now;
         round.has_grown = true;
     }
-    has_grown_ = false;
     // A few edits after a rest need not wait for a count.
     if (now - leads_counted_ <= count_keeps || !is_crowded_) round.leads = leads_;
     return round;

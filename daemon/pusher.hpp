@@ -55,17 +55,16 @@ private:
     Remover remover_;
     std::optional<std::int64_t> leads_;  ///< in the workspace, as counted at leads_counted_
     sync::SteadyTime leads_counted_{};
-    sync::SteadyTime grown_at_{};              ///< when the store was told last that the queue has grown
-    sync::SteadyTime gathered_at_{};           ///< when moves were looked for last
-    sync::SteadyTime found_at_{};              ///< when a claim found something last
-    std::optional<std::int64_t> spare_token_;  ///< drawn before it fell asleep
-    int in_hand_ = 0;                          ///< batches, but for those that take long
-    bool watched_ = false;                     ///< one of the workers waits for the next edit
-    bool asleep_ = true;                       ///< writers may ring
-    bool is_rung_ = false;                     ///< whoever watches was woken by something that may be due
-    bool is_backfilled_ = false;               ///< once and for all
-    bool has_grown_ = false;                   ///< and the store was not told yet
-    bool is_crowded_ = false;                  ///< there is more than a batch, or was when what is called was claimed
+    std::optional<sync::SteadyTime> grown_at_;  ///< when the store was told last that the queue has grown
+    sync::SteadyTime gathered_at_{};            ///< when moves were looked for last
+    sync::SteadyTime found_at_{};               ///< when a claim found something last
+    std::optional<std::int64_t> spare_token_;   ///< drawn before it fell asleep
+    int in_hand_ = 0;                           ///< batches, but for those that take long
+    bool watched_ = false;                      ///< one of the workers waits for the next edit
+    bool asleep_ = true;                        ///< writers may ring
+    bool is_rung_ = false;                      ///< whoever watches was woken by something that may be due
+    bool is_backfilled_ = false;                ///< once and for all
+    bool is_crowded_ = false;  ///< there is more than a batch, or was when what is called was claimed
     bool stopping_ = false;
 };
 

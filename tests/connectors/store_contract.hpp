@@ -128,6 +128,11 @@ std::string email_of(int number);
 inline const std::string campaign_id = "cccccccc-0000-4000-8000-000000000001";
 inline const std::string list_id = "11111111-0000-4000-8000-000000000002";
 
+/// As fine as PostgreSQL keeps them.
+inline const sync::Instant an_instant{std::chrono::sys_days{std::chrono::year{2026} / 1 / 2} + std::chrono::hours{3}
+                                      + std::chrono::minutes{4} + std::chrono::seconds{5}
+                                      + std::chrono::microseconds{678'901}};
+
 /// The both-ways values and custom variables that a user may set, by name; `email` too.
 sync::Content content(const std::map<std::string, std::string>& fields, sync::CustomVariables variables = {});
 

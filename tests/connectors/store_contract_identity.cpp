@@ -10,8 +10,6 @@ using sync::Field;
 using sync::LeadId;
 using sync::SyncStatus;
 
-const sync::Instant when_made{std::chrono::sys_days{std::chrono::year{2026} / 1 / 2} + 3h + 4min + 5s + 678901us};
-
 class IdentityContract : public StoreContract {
 protected:
     std::map<std::string, LeadId> adoptable(const std::vector<store::Identity>& leads) {
@@ -23,7 +21,7 @@ protected:
     }
     void created(const LeadId& row, int number) {
         const std::vector<store::Creation> creations{{row, instantly_id(number), {{"first_name", "Ada"}}}};
-        store_->run([&](Transaction& transaction) { transaction.leads.created(creations, 1min, when_made); });
+        store_->run([&](Transaction& transaction) { transaction.leads.created(creations, 1min, an_instant); });
     }
 };
 
@@ -92,7 +90,7 @@ TEST_P(IdentityContract, TiesARowToTheLeadMadeOfIt) {
     EXPECT_EQ(known->id, id);
     EXPECT_EQ(known->base.content, sync::Content{});
     EXPECT_EQ(known->base.expected, (std::map<sync::Key, sync::Value>{{"first_name", "Ada"}}));
-    EXPECT_EQ(known->written_at, when_made);
+    EXPECT_EQ(known->written_at, an_instant);
     EXPECT_EQ(look_up(1)->content_hash, 0);
     EXPECT_EQ(claim_one().work, store::Work::reconcile);
     store_->advance(2min);
@@ -144,14 +142,15 @@ TEST_P(IdentityContract, RemembersTheFirstCreateThatLeftUntilItIsForgotten) {
             return transaction.leads.noted_creates({lead_id(1), lead_id(2), lead_id(3)});
         });
     };
-    const store::NotedCreate to_campaign{when_made, campaign_id, std::nullopt, {}, when_made, {}, campaign_id};
-    store::NotedCreate to_list{when_made + 1h, std::nullopt, list_id, {}, when_made + 1h, {}, std::nullopt, list_id};
+    const store::NotedCreate to_campaign{an_instant, campaign_id, std::nullopt, {}, an_instant, {}, campaign_id};
+    store::NotedCreate to_list{an_instant + 1h, std::nullopt, list_id,      {},
+                               an_instant + 1h, {},           std::nullopt, list_id};
     store_->run([&](Transaction& transaction) {
         transaction.leads.note_creates({{lead_id(1), to_campaign}, {lead_id(2), to_list}});
-        transaction.leads.note_creates({{lead_id(2), {when_made + 2h, campaign_id, std::nullopt}}});
+        transaction.leads.note_creates({{lead_id(2), {an_instant + 2h, campaign_id, std::nullopt}}});
         transaction.leads.note_creates({});
     });
-    to_list.last_at = when_made + 2h;
+    to_list.last_at = an_instant + 2h;
     to_list.last_campaign = campaign_id;
     to_list.last_list.reset();
     EXPECT_EQ(noted(), (Noted{{lead_id(1), to_campaign}, {lead_id(2), to_list}}));
@@ -162,7 +161,7 @@ TEST_P(IdentityContract, RemembersTheFirstCreateThatLeftUntilItIsForgotten) {
 TEST_P(IdentityContract, RemembersWhatTheFirstAndTheLastAttemptOfACreateSent) {
     using Sent = std::map<sync::Key, sync::Value>;
     const auto note = [&](Sent sent) {
-        const store::NotedCreate create{when_made, campaign_id, std::nullopt, std::move(sent)};
+        const store::NotedCreate create{an_instant, campaign_id, std::nullopt, std::move(sent)};
         store_->run([&](Transaction& transaction) { transaction.leads.note_creates({{lead_id(1), create}}); });
     };
     const auto noted = [&] {
@@ -182,7 +181,7 @@ TEST_P(IdentityContract, RemembersWhatTheFirstAndTheLastAttemptOfACreateSent) {
 
 TEST_P(IdentityContract, AdoptsWhatANotedCreateHasMadeWhereverItIs) {
     const auto id = new_row("ada@acme.io");
-    const store::NotedCreate to_campaign{when_made, campaign_id, std::nullopt};
+    const store::NotedCreate to_campaign{an_instant, campaign_id, std::nullopt};
     store_->run([&](Transaction& transaction) { transaction.leads.note_creates({{id, to_campaign}}); });
     store_->update(id, [](sync::Content& row) {
         row[Field::campaign].reset();
@@ -200,7 +199,7 @@ TEST_P(IdentityContract, AdoptsWhatANotedCreateHasMadeWhereverItIs) {
 TEST_P(IdentityContract, AdoptsFirstWhatIsWhereTheRowSays) {
     const auto first = new_row("ada@acme.io");
     const auto second = store_->insert(content({{"email", "ada@acme.io"}, {"list_id", list_id}}));
-    const store::NotedCreate sent{when_made, campaign_id, std::nullopt};
+    const store::NotedCreate sent{an_instant, campaign_id, std::nullopt};
     store_->run([&](Transaction& transaction) { transaction.leads.note_creates({{first, sent}, {second, sent}}); });
     auto in_list = identity(1, "ada@acme.io", {}, list_id);
     in_list.created = "2026-01-02T03:04:06.000Z";
@@ -216,7 +215,7 @@ TEST_P(IdentityContract, AdoptsALeadWithoutAnEmailByWhatANotedCreateHadSent) {
     content[Field::first_name] = "Ada";
     content[Field::list_id] = list_id;
     const auto id = store_->insert(content);
-    const store::NotedCreate create{when_made, std::nullopt, list_id, {{"first_name", "Ada"}}};
+    const store::NotedCreate create{an_instant, std::nullopt, list_id, {{"first_name", "Ada"}}};
     store_->run([&](Transaction& transaction) { transaction.leads.note_creates({{id, create}}); });
     auto made = identity(1, "", {}, list_id);
     made.email.reset();

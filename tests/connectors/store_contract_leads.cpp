@@ -10,8 +10,6 @@ using sync::Field;
 using sync::LeadId;
 using sync::SyncStatus;
 
-const sync::Instant an_instant{std::chrono::sys_days{std::chrono::year{2026} / 1 / 2} + 3h + 4min + 5s + 678901us};
-
 class LeadsContract : public StoreContract {
 protected:
     void expect(int number, const std::map<sync::Key, sync::Value>& values) {
