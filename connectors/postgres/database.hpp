@@ -2,8 +2,10 @@
 
 #include <memory>
 #include <mutex>
+#include <stdexcept>
 #include <string>
 #include <type_traits>
+#include <utility>
 #include <vector>
 
 #include <boost/asio/awaitable.hpp>
@@ -27,7 +29,7 @@ public:
 
     /// Runs `work(pqxx::work&)` in one transaction on a database thread, commits, and resumes the caller on its own
     /// executor. What `work` throws rolls back and surfaces here. The empty slot shields the transaction from
-    /// cancellation: it ends first. With `pqxx::nontransaction` as its scope each statement stands by itself.
+    /// cancellation: it ends first. With `SingleStatement` as its scope it is one statement, in no transaction.
     template <class Scope = pqxx::work, class Work>
     auto run(Work work) -> boost::asio::awaitable<std::invoke_result_t<Work&, Scope&>> {
         auto task = on_connection<Scope>(std::move(work));
@@ -90,6 +92,20 @@ private:
     boost::asio::thread_pool threads_;
 };
 
+/// The scope of one statement, which commits by itself. Another after it would not be one with it: std::logic_error.
+class SingleStatement : public pqxx::nontransaction {
+public:
+    explicit SingleStatement(pqxx::connection& connection)
+        : pqxx::internal::namedclass{"statement"}, pqxx::nontransaction{connection} {}
+
+    void begin_statement() {
+        if (std::exchange(has_begun_, true)) throw std::logic_error{"a second statement outside a transaction"};
+    }
+
+private:
+    bool has_begun_ = false;
+};
+
 /// A statement with the name under which each connection prepares it once. Both are string literals.
 struct Statement {
     const char* name;
@@ -99,6 +115,7 @@ struct Statement {
 /// Runs a prepared statement.
 template <class... Arguments>
 pqxx::result execute(pqxx::transaction_base& transaction, const Statement& statement, Arguments&&... arguments) {
+    if (auto* const single = dynamic_cast<SingleStatement*>(&transaction)) single->begin_statement();
     transaction.conn().prepare(statement.name, statement.sql);  // libpqxx keeps it when it is known already
     return transaction.exec_prepared(statement.name, std::forward<Arguments>(arguments)...);
 }

@@ -42,7 +42,7 @@ boost::asio::awaitable<void> Store::transact(std::function<void(store::Transacti
         if (scope == Scope::transaction)
             co_await database_.run(work);
         else
-            co_await database_.run<pqxx::nontransaction>(work);
+            co_await database_.run<SingleStatement>(work);
     } catch (const pqxx::failure& error) {
         throw store::StoreError{one_line(error)};
     }

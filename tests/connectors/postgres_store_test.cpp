@@ -115,6 +115,42 @@ TEST(PostgresStore, ClaimsFromAQueueThatHasGrownWithoutReadingAllOfIt) {
     EXPECT_EQ(rows_read_by_a_claim(false), 0) << "and so it stays";
 }
 
+/// What an edit at rest is claimed by: durable at once, known by its token, and no more than the one statement.
+TEST(PostgresStore, ClaimsByASingleStatementOutsideATransaction) {
+    const test_support::TestDatabase database;
+    Database leadsync{database.url(), 1};
+    leadsync.run_blocking([](pqxx::work& transaction) {
+        Workspaces::declare(transaction, {"acme"});
+        transaction.exec_params("INSERT INTO sync.queue (workspace, lead_id) VALUES ('acme', $1), ('acme', $2)",
+                                edited.text, other.text);
+    });
+    Store store{leadsync, "acme"};
+    pqxx::connection onlooker{database.url()};
+    const auto leased_by = [&](std::int64_t token) {
+        pqxx::nontransaction look{onlooker};
+        return look.exec_params1("SELECT count(*) FROM sync.queue WHERE lease_token = $1", token)[0].as<int>();
+    };
+    boost::asio::io_context io;
+    const auto claim = [&](store::Transaction& transaction, std::int64_t token) {
+        const auto claims = transaction.queue.claim_within({}, 1, 1min, true, token);
+        EXPECT_EQ(claims.value().size(), 1);
+        EXPECT_EQ(leased_by(token), 1) << "seen by others before the scope ends";
+    };
+    auto one = store.run_statement([&](store::Transaction& transaction) { claim(transaction, 71); });
+    auto two = store.run_statement([&](store::Transaction& transaction) {
+        claim(transaction, 72);
+        transaction.queue.release_lease(72);
+    });
+    auto first = boost::asio::co_spawn(io, std::move(one), boost::asio::use_future);
+    io.run();
+    EXPECT_NO_THROW(first.get());
+    io.restart();
+    auto second = boost::asio::co_spawn(io, std::move(two), boost::asio::use_future);
+    io.run();
+    EXPECT_THROW(second.get(), std::logic_error);
+    EXPECT_EQ(leased_by(72), 1) << "the first was carried out";
+}
+
 TEST(PostgresStore, TellsOfALostServerAsAStoreError) {
     Database nowhere{"postgresql://leadsync@127.0.0.1:1/crm", 1};
     Store store{nowhere, "acme"};

@@ -56,6 +56,28 @@ TEST_P(QueueContract, LeasesTheLongestDueFirst) {
     EXPECT_TRUE(claim().empty());
 }
 
+/// Whoever is edited again and again would never have its turn while more waits than is pushed meanwhile.
+TEST_P(QueueContract, AnEditOfAWaitingLeadKeepsItsPlace) {
+    synced({1, 2, 3, 4, 5});
+    const auto edit_all = [&](const std::vector<int>& numbers, const std::string& name) {
+        for (const int number : numbers) {
+            edit(number, name);
+            store_->advance(1s);
+        }
+    };
+    edit_all({1}, "Ada");
+    const auto in_hand = claim_one();
+    edit_all({4}, "Ada");
+    dead_letter(claim_one());
+    edit_all({5}, "Ada");
+    defer(claim_one(), 1h);
+    edit_all({2, 3}, "Ada");
+    edit_all({2, 1, 4, 5}, "Grace");  // waiting, in hand, given up on, to be tried later
+    complete({in_hand});
+    EXPECT_EQ(ids_of(claim(2)), (std::vector{lead_id(2), lead_id(3)}));
+    EXPECT_EQ(ids_of(claim(3)), (std::vector{lead_id(1), lead_id(4), lead_id(5)})) << "at once, behind what waits";
+}
+
 TEST_P(QueueContract, LeasesALeadAgainWhenItsLeaseEnds) {
     synced({1});
     edit(1, "Ada");

@@ -14,8 +14,6 @@ using sync::LeadId;
 
 bool is_waiting(const ModelQueued& lead) { return !lead.dead_at && !lead.held_at; }
 
-bool is_leased(const ModelQueued& lead, Instant now) { return lead.lease_until && *lead.lease_until > now; }
-
 Work work_of(const ModelState& state, const LeadId& id) {
     const auto base = state.bases.find(id);
     if (base != state.bases.end()) return base->second.deleted_at ? Work::remove : Work::reconcile;

@@ -98,6 +98,8 @@ struct ModelQueued {
     std::optional<store::HoldKind> decided;
 };
 
+inline bool is_leased(const ModelQueued& lead, Instant now) { return lead.lease_until && *lead.lease_until > now; }
+
 /// What `crm.conflicts.resolution` can say.
 enum class Resolution { local, remote, agreed };
 

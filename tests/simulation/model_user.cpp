@@ -4,7 +4,7 @@
 
 #include "tests/simulation/model_store.hpp"
 
-// What migrations/0002_capture.sql and 0003_operators.sql do when a user writes.
+// What migrations/0002_capture.sql, 0003_operators.sql and 0018_edits_keep_their_place.sql do when a user writes.
 
 namespace leadsync::simulation {
 namespace {
@@ -53,7 +53,12 @@ ModelQueued& revive(ModelState& state, const LeadId& id, Instant now) {
 }
 
 ModelQueued& capture(ModelState& state, const LeadId& id, Instant now) {
+    const auto waiting = state.queue.find(id);
+    std::optional<Instant> place;
+    if (waiting != state.queue.end() && !waiting->second.dead_at && !is_leased(waiting->second, now))
+        place = waiting->second.due_at;
     auto& lead = revive(state, id, now);
+    if (place) lead.due_at = std::min(*place, now);
     lead.decision = Approval::none;
     lead.decided.reset();
     lead.edited_at = now;
