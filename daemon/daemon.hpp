@@ -63,7 +63,8 @@ private:
 
     Config config_;
     ConfiguredDatabase configured_;
-    postgres::Database database_;
+    postgres::Database pushing_;
+    postgres::Database reading_;
     boost::asio::io_context io_{1};  // one I/O thread: what it owns needs no lock
     SystemClock clock_;
     postgres::Listener listener_;

@@ -27,11 +27,12 @@ bool is_cancellation(const std::exception_ptr& error) {
 
 }  // namespace
 
-DrivenWorkspace::DrivenWorkspace(const asio::any_io_executor& executor, postgres::Database& database, Clock& clock,
+DrivenWorkspace::DrivenWorkspace(const asio::any_io_executor& executor, const Connections& database, Clock& clock,
                                  const WorkspaceConfig& config, const SyncOptions& options)
     : transport_{executor, transport_options(config)},
-      store_{database, config.name},
-      sync_{{transport_, store_, clock, random_dice()}, config, options} {}
+      store_{database.pushing, config.name},
+      reading_store_{database.reading, config.name},
+      sync_{{transport_, store_, reading_store_, clock, random_dice()}, config, options} {}
 
 void DrivenWorkspace::take_over() {
     store_.run_blocking([](store::Transaction& transaction) { transaction.queue.release_all(); });
@@ -56,7 +57,7 @@ void DrivenWorkspace::give_back(store::Transaction& transaction) const {
 }
 
 struct Fleet::Driven {
-    Driven(const asio::any_io_executor& executor, postgres::Database& database, Clock& clock,
+    Driven(const asio::any_io_executor& executor, const Connections& database, Clock& clock,
            const WorkspaceConfig& its_config, const SyncOptions& options)
         : config{its_config}, workspace{executor, database, clock, its_config, options} {}
 
@@ -66,7 +67,7 @@ struct Fleet::Driven {
     bool runs = false;
 };
 
-Fleet::Fleet(asio::io_context& io, postgres::Database& database, postgres::Listener& listener, Clock& clock,
+Fleet::Fleet(asio::io_context& io, const Connections& database, postgres::Listener& listener, Clock& clock,
              SyncOptions options)
     : io_{io}, database_{database}, listener_{listener}, clock_{clock}, options_{options} {}
 
@@ -170,7 +171,7 @@ asio::awaitable<void> Fleet::launch(const WorkspaceConfig& config) {
     for (int attempt = 1;; ++attempt) {
         try {
             co_await listener_.take(config.name);
-            co_await database_.run(
+            co_await database_.pushing.run(
                 [&](pqxx::work& transaction) { postgres::Workspaces::declare(transaction, {config.name}); });
             add(config);
             co_await driven_.back().workspace.take_over_beside();

@@ -22,10 +22,17 @@ namespace leadsync::daemon {
 /// Between two tries to reach a PostgreSQL that is away.
 inline constexpr sync::Backoff database_backoff{std::chrono::milliseconds{500}, std::chrono::seconds{10}};
 
+/// Connections to the one database. A page of leads takes tens of milliseconds to write and dozens may wait for their
+/// turn: neither an edit nor the budget of a request is to wait behind them.
+struct Connections {
+    postgres::Database& pushing;
+    postgres::Database& reading;
+};
+
 /// A workspace's connections to both sides, and the sync between them.
 class DrivenWorkspace {
 public:
-    DrivenWorkspace(const boost::asio::any_io_executor& executor, postgres::Database& database, Clock& clock,
+    DrivenWorkspace(const boost::asio::any_io_executor& executor, const Connections& database, Clock& clock,
                     const WorkspaceConfig& config, const SyncOptions& options);
 
     [[nodiscard]] WorkspaceSync& sync() { return sync_; }
@@ -46,6 +53,7 @@ private:
 
     instantly::HttpTransport transport_;
     postgres::Store store_;
+    postgres::Store reading_store_;
     WorkspaceSync sync_;
 };
 
@@ -53,7 +61,7 @@ private:
 /// on. Lives on one thread.
 class Fleet {
 public:
-    Fleet(boost::asio::io_context& io, postgres::Database& database, postgres::Listener& listener, Clock& clock,
+    Fleet(boost::asio::io_context& io, const Connections& database, postgres::Listener& listener, Clock& clock,
           SyncOptions options);
     ~Fleet();
     Fleet(const Fleet&) = delete;
@@ -91,7 +99,7 @@ private:
     boost::asio::awaitable<void> wait_until_idle(std::vector<Driven*> driven, std::chrono::milliseconds grace);
 
     boost::asio::io_context& io_;
-    postgres::Database& database_;
+    Connections database_;
     postgres::Listener& listener_;
     Clock& clock_;
     SyncOptions options_;

@@ -39,9 +39,9 @@ WorkspaceSync::WorkspaceSync(const Surroundings& surroundings, const WorkspaceCo
       rest_{fresh_.through(pace_.lane(sync::Lane::rest))},
       persistence_{config.name, clock_,           surroundings.dice,     state_, WorkspaceState::Side::reading,
                    pace_,       options.patience, options.timing.reading},
-      observer_{
-          fresh_,          active_, rest_, store_, clock_, state_, persistence_, config, options.timing.patience,
-          options.reading, edited_},
+      observer_{fresh_, active_,      rest_,  surroundings.reading,    clock_,
+                state_, persistence_, config, options.timing.patience, options.reading,
+                edited_},
       pusher_{{.workspace = config.name,
                .client = client_,
                .urgent = urgent_,

@@ -37,6 +37,7 @@ instantly::TransportOptions transport_options(const WorkspaceConfig& config);
 struct Surroundings {
     instantly::Transport& transport;
     store::Store& store;
+    store::Store& reading;  ///< the same state, for what reads Instantly: nothing else waits behind its pages
     Clock& clock;
     Dice dice;
 };

@@ -141,7 +141,7 @@ protected:
         WorkspaceConfig config{.name = "acme", .api_key = Secret{"key"}};
         config.rate = rate;
         const SyncOptions options;
-        WorkspaceSync sync{{instantly_, store_, time_, [this] { return dice_(); }}, config, options};
+        WorkspaceSync sync{{instantly_, store_, store_, time_, [this] { return dice_(); }}, config, options};
         asio::co_spawn(*io_, sync.run(), [](const std::exception_ptr& error) {
             if (error) std::rethrow_exception(error);
         });

@@ -34,7 +34,7 @@ const std::array<std::string, 2> users{"44444444-4444-4444-8444-444444444444",
 /// What a crash takes with it. The context goes first: what waits in it is destroyed, not resumed.
 struct SimulatedWorld::Engine {
     Engine(SimulatedWorld& world, const daemon::WorkspaceConfig& config)
-        : sync{{*world.instantly_, *world.store_, world.time_,
+        : sync{{*world.instantly_, *world.store_, *world.store_, world.time_,
                 [&world] { return static_cast<double>(world.random(1'000'000)) / 1e6; }},
                config,
                {.patience = {},
