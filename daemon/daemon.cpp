@@ -20,8 +20,6 @@ namespace {
 
 using namespace std::chrono_literals;
 
-constexpr std::size_t pushing_threads = 2;
-constexpr std::size_t reading_threads = 3;
 constexpr auto grace = 5s;  // for what is in hand at SIGTERM; the rest of ten seconds is for unwinding
 
 std::vector<std::string> names_of(const Config& config) {
@@ -55,10 +53,9 @@ void prepare_schema(const std::string& url, const std::vector<std::string>& work
 Daemon::Daemon(const Config& config, SyncOptions options)
     : config_{config},
       configured_{config},
-      pushing_{configured_.url(), pushing_threads},
-      reading_{configured_.url(), reading_threads},
+      database_{configured_.url()},
       listener_{io_.get_executor(), configured_.url(), names_of(config)},
-      fleet_{io_, {pushing_, reading_}, listener_, clock_, options} {
+      fleet_{io_, database_, listener_, clock_, options} {
     for (const auto& workspace : config.workspaces) fleet_.add(workspace);
 }
 
@@ -173,7 +170,7 @@ asio::awaitable<void> Daemon::listen() {
         }
         co_await clock_.sleep_for(sync::backoff_delay(database_backoff, attempt, dice()));
         try {
-            co_await listener_.reconnect(pushing_.executor());
+            co_await listener_.reconnect(database_.pushing.executor());
         } catch (const pqxx::failure& error) {
             spdlog::warn("listening for local edits: {}", postgres::one_line(error));
         }

@@ -63,8 +63,7 @@ private:
 
     Config config_;
     ConfiguredDatabase configured_;
-    postgres::Database pushing_;
-    postgres::Database reading_;
+    Connections database_;
     boost::asio::io_context io_{1};  // one I/O thread: what it owns needs no lock
     SystemClock clock_;
     postgres::Listener listener_;

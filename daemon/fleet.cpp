@@ -27,7 +27,7 @@ bool is_cancellation(const std::exception_ptr& error) {
 
 }  // namespace
 
-DrivenWorkspace::DrivenWorkspace(const asio::any_io_executor& executor, const Connections& database, Clock& clock,
+DrivenWorkspace::DrivenWorkspace(const asio::any_io_executor& executor, Connections& database, Clock& clock,
                                  const WorkspaceConfig& config, const SyncOptions& options)
     : transport_{executor, transport_options(config)},
       store_{database.pushing, config.name},
@@ -57,7 +57,7 @@ void DrivenWorkspace::give_back(store::Transaction& transaction) const {
 }
 
 struct Fleet::Driven {
-    Driven(const asio::any_io_executor& executor, const Connections& database, Clock& clock,
+    Driven(const asio::any_io_executor& executor, Connections& database, Clock& clock,
            const WorkspaceConfig& its_config, const SyncOptions& options)
         : config{its_config}, workspace{executor, database, clock, its_config, options} {}
 
@@ -67,7 +67,7 @@ struct Fleet::Driven {
     bool runs = false;
 };
 
-Fleet::Fleet(asio::io_context& io, const Connections& database, postgres::Listener& listener, Clock& clock,
+Fleet::Fleet(asio::io_context& io, Connections& database, postgres::Listener& listener, Clock& clock,
              SyncOptions options)
     : io_{io}, database_{database}, listener_{listener}, clock_{clock}, options_{options} {}
 

@@ -25,14 +25,17 @@ inline constexpr sync::Backoff database_backoff{std::chrono::milliseconds{500}, 
 /// Connections to the one database. A page of leads takes tens of milliseconds to write and dozens may wait for their
 /// turn: neither an edit nor the budget of a request is to wait behind them.
 struct Connections {
-    postgres::Database& pushing;
-    postgres::Database& reading;
+    /// See Database.
+    explicit Connections(const std::string& url) : pushing{url, 2}, reading{url, 3} {}
+
+    postgres::Database pushing;
+    postgres::Database reading;
 };
 
 /// A workspace's connections to both sides, and the sync between them.
 class DrivenWorkspace {
 public:
-    DrivenWorkspace(const boost::asio::any_io_executor& executor, const Connections& database, Clock& clock,
+    DrivenWorkspace(const boost::asio::any_io_executor& executor, Connections& database, Clock& clock,
                     const WorkspaceConfig& config, const SyncOptions& options);
 
     [[nodiscard]] WorkspaceSync& sync() { return sync_; }
@@ -61,7 +64,7 @@ private:
 /// on. Lives on one thread.
 class Fleet {
 public:
-    Fleet(boost::asio::io_context& io, const Connections& database, postgres::Listener& listener, Clock& clock,
+    Fleet(boost::asio::io_context& io, Connections& database, postgres::Listener& listener, Clock& clock,
           SyncOptions options);
     ~Fleet();
     Fleet(const Fleet&) = delete;
@@ -99,7 +102,7 @@ private:
     boost::asio::awaitable<void> wait_until_idle(std::vector<Driven*> driven, std::chrono::milliseconds grace);
 
     boost::asio::io_context& io_;
-    Connections database_;
+    Connections& database_;
     postgres::Listener& listener_;
     Clock& clock_;
     SyncOptions options_;

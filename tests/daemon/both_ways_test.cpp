@@ -1,3 +1,5 @@
+#include <algorithm>
+
 #include <gtest/gtest.h>
 
 #include "tests/daemon/synced_world.hpp"
@@ -365,6 +367,32 @@ TEST_F(BothWays, ARowEditedByAnOpenTransactionHoldsUpNoOther) {
     EXPECT_TRUE(world().becomes("SELECT job_title FROM crm.leads" + where(1), "B"));
     open.commit();
     ASSERT_TRUE(world().becomes("SELECT job_title || phone FROM crm.leads" + where(0), "A+open"));
+    expect_in_step();
+}
+
+TEST_F(BothWays, AnEditDoesNotWaitBehindPagesThatAreBeingWritten) {
+    begin({.leads = 1000, .rest = 300ms, .reading = {.leads_per_range = 100}});
+    pqxx::connection other{world().url()};
+    pqxx::work lock{other};
+    lock.exec("LOCK TABLE sync.base IN SHARE MODE");  // no page with a changed lead gets through
+    const auto all = world().campaign_leads(1000);
+    for (std::size_t i = 1; i < all.size(); ++i) world().instantly().edit(all[i], {{"job_title", "edited there"}});
+    const std::string pages_that_wait =
+        "SELECT count(*) >= 3 FROM pg_stat_activity WHERE datname = current_database() "
+        "AND application_name = 'leadsync' AND wait_event_type = 'Lock'";
+    ASSERT_TRUE(world().becomes(pages_that_wait, "t"));
+
+    world().sql("UPDATE crm.leads SET phone = '+1'" + where(0));
+    const auto is_looked_at = [&] {
+        return std::ranges::any_of(world().bodies("POST", "/api/v2/leads/list"), [&](const nlohmann::json& body) {
+            return body.contains("ids") && body.at("ids") == nlohmann::json{leads_[0]};
+        });
+    };
+    EXPECT_TRUE(eventually(is_looked_at, 5s));
+    EXPECT_EQ(world().value(pages_that_wait), "t") << "the pages gave up first: nothing is shown";
+    lock.commit();
+    ASSERT_TRUE(world().becomes("SELECT count(*) FROM crm.leads WHERE job_title = 'edited there'",
+                                std::to_string(all.size() - 1)));
     expect_in_step();
 }
 

@@ -60,14 +60,14 @@ SyncOptions options(const WorldSettings& settings, std::optional<std::chrono::se
 
 struct SyncedWorld::Running {
     Running(const std::string& url, const WorkspaceConfig& config, const SyncOptions& options)
-        : database{url, 3},
+        : database{url},
           driven{io.get_executor(), database, clock, config, options},
           listener{io.get_executor(), url, {config.name}} {
         listener.connect();
         driven.take_over();
     }
 
-    postgres::Database database;
+    Connections database;
     boost::asio::io_context io{1};
     SystemClock clock;
     DrivenWorkspace driven;
