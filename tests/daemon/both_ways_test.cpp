@@ -372,11 +372,13 @@ TEST_F(BothWays, ARowEditedByAnOpenTransactionHoldsUpNoOther) {
 
 TEST_F(BothWays, AnEditDoesNotWaitBehindPagesThatAreBeingWritten) {
     begin({.leads = 1000, .rest = 300ms, .reading = {.leads_per_range = 100}});
+    world().stop();
+    const auto all = world().campaign_leads(1000);
+    for (std::size_t i = 1; i < all.size(); ++i) world().instantly().edit(all[i], {{"job_title", "edited there"}});
     pqxx::connection other{world().url()};
     pqxx::work lock{other};
     lock.exec("LOCK TABLE sync.base IN SHARE MODE");  // no page with a changed lead gets through
-    const auto all = world().campaign_leads(1000);
-    for (std::size_t i = 1; i < all.size(); ++i) world().instantly().edit(all[i], {{"job_title", "edited there"}});
+    world().start();
     const std::string pages_that_wait =
         "SELECT count(*) >= 3 FROM pg_stat_activity WHERE datname = current_database() "
         "AND application_name = 'leadsync' AND wait_event_type = 'Lock'";
