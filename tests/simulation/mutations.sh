@@ -36,6 +36,6 @@ without 'stale answers' sync/observe.cpp 'if (known.written_at && observation.re
 without 'generation' tests/simulation/model_queue.cpp 'return {&found->second, found->second.generation == claim.generation};' 'return {&found->second, true};'
 without 'create adoption' daemon/observation.cpp 'if (found == rows.end() || options_.adopted' 'if (true || found == rows.end() || options_.adopted'
 without 'normalising servers' sync/merge.cpp 'const bool arrived = as_sent || !agree(remote, base);' 'const bool arrived = as_sent;'
-without 'lost claims' daemon/pusher.cpp 'if (lost_token) transaction.queue.release_lease(*lost_token);' ''
+without 'lost claims' daemon/pusher.cpp 'if (lost_token) transaction.queue.release_lease(*lost_token);' 'if (lost_token) return;'
 without 'expected overlay' sync/merge.cpp 'if (!arrived && !expired) {' 'if (!arrived && expired && !expired) {'
 exit $missed
