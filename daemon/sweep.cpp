@@ -158,6 +158,7 @@ asio::awaitable<Sweep::Range*> Sweep::cut() {
             number.reset();
         }
         from->is_being_cut = false;
+        from->cut_over.set();
         if (made_up && at != made_up) --cuts_;
         if (number) {
             from->at.end = at;
@@ -214,6 +215,8 @@ asio::awaitable<void> Sweep::read_page(Range& range) {
     if (range.is_complete) co_return;
     // What a try that fails has stepped back is not gone on from: the next one begins where the range durably stands.
     range.is_known = false;
+    // What lies behind a cut is not to be read twice, and where it is made is known in a moment.
+    while (range.is_being_cut) co_await range.cut_over.wait_for(clock_, unrung);
     const auto requested_at = clock_.wall();
     instantly::ScannedPage page;
     if (!is_behind(range.at.cursor, range.at.end)) page = co_await fetch_page(range);

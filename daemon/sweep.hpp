@@ -68,6 +68,7 @@ private:
         bool is_made_up = false;  ///< its cursor is an id that no lead has
         bool is_complete = false;
         bool is_being_cut = false;
+        Signal cut_over;          ///< rings whoever reads it
         bool is_known_on = true;  ///< as far as is known: two pages of known leads or more are still to be read
         int steps_back = 0;
         int rejections = 0;  ///< of answers to the cursor, in a row
