@@ -7,7 +7,7 @@ namespace leadsync::test_support {
 
 /// Whether `predicate` holds before `deadline` is over; asked every 10 ms. The one place where tests wait.
 template <class Predicate>
-bool eventually(Predicate predicate, std::chrono::milliseconds deadline = std::chrono::seconds{10}) {
+bool eventually(Predicate predicate, std::chrono::milliseconds deadline = std::chrono::seconds{30}) {
     const auto end = std::chrono::steady_clock::now() + deadline;
     while (!predicate()) {
         if (std::chrono::steady_clock::now() >= end) return false;
