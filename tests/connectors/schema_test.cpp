@@ -341,6 +341,32 @@ TEST_F(Schema, LetsAWriterWriteWhatIsTheirsAndNothingElse) {
     EXPECT_NE(refusal("UPDATE crm.workspaces SET state = 'stopped'").find("permission denied"), std::string::npos);
 }
 
+TEST_F(Schema, RunsNothingOfAWritersAsItsOwner) {
+    as_leadsync(R"sql(
+        CREATE SCHEMA planted;
+        GRANT USAGE ON SCHEMA planted TO PUBLIC;
+        CREATE TABLE planted.ran (as_whom text);
+        GRANT INSERT ON planted.ran TO PUBLIC;
+        CREATE FUNCTION planted.same(a text, b text) RETURNS boolean LANGUAGE plpgsql AS $$
+        BEGIN
+            INSERT INTO planted.ran VALUES (current_user);
+            RETURN a OPERATOR(pg_catalog.=) b;
+        END $$;
+        CREATE OPERATOR planted.= (LEFTARG = text, RIGHTARG = text, FUNCTION = planted.same))sql");
+    EXPECT_EQ(refusal("SET ROLE leadsync_writer"), "");
+    EXPECT_EQ(refusal("SET search_path = planted, pg_catalog"), "");
+    EXPECT_EQ(refusal("INSERT INTO crm.leads (workspace, email, campaign) VALUES ('acme', 'w@acme.io', "
+                      "'33333333-3333-4333-8333-333333333333')"),
+              "");
+    EXPECT_EQ(refusal("UPDATE crm.leads SET first_name = 'Ada'"), "");
+    EXPECT_EQ(refusal("DELETE FROM crm.leads WHERE email OPERATOR(pg_catalog.=) 'w@acme.io'"), "");
+    EXPECT_EQ(refusal("RESET ROLE"), "");
+    EXPECT_EQ(value("SELECT string_agg(DISTINCT as_whom, ',') FROM planted.ran "
+                    "WHERE as_whom OPERATOR(pg_catalog.<>) 'leadsync_writer'"),
+              "null");
+    EXPECT_EQ(value("SELECT count(*) > 0 FROM planted.ran"), "t") << "it was there to be found";
+}
+
 TEST_F(Schema, LetsAReaderReadOnly) {
     EXPECT_EQ(refusal("SET ROLE leadsync_reader"), "");
     EXPECT_EQ(refusal("SELECT * FROM crm.leads, crm.conflicts, crm.workspaces"), "");
