@@ -9,6 +9,8 @@
 #include <boost/asio/steady_timer.hpp>
 #include <boost/asio/use_awaitable.hpp>
 
+#include "connectors/postgres/connection.hpp"
+
 namespace leadsync::postgres {
 
 using namespace std::chrono_literals;
@@ -16,7 +18,7 @@ using namespace std::chrono_literals;
 namespace {
 
 /// The server may take a moment to see that an earlier process is gone, and its locks with it.
-constexpr auto lock_patience = 3s;
+constexpr auto takeover_patience = 3s;
 
 WorkspaceTaken taken(const std::string& workspace) {
     return WorkspaceTaken{"workspace " + workspace
@@ -40,10 +42,10 @@ bool takes_lock(pqxx::connection& connection, const std::string& workspace) {
 }
 
 std::unique_ptr<pqxx::connection> open(const std::string& url, const std::vector<std::string>& workspaces) {
-    auto connection = std::make_unique<pqxx::connection>(url);
+    auto connection = open_connection(url);
     pqxx::nontransaction session{*connection};
     session.exec("SET application_name = 'leadsync listener'");
-    session.exec("SET lock_timeout = " + std::to_string(std::chrono::milliseconds{lock_patience}.count()));
+    session.exec("SET lock_timeout = " + std::to_string(std::chrono::milliseconds{takeover_patience}.count()));
     for (const auto& workspace : workspaces) take_lock(session, workspace);
     return connection;
 }
@@ -93,7 +95,7 @@ boost::asio::awaitable<void> Listener::reconnect(boost::asio::any_io_executor bl
 
 boost::asio::awaitable<void> Listener::take(std::string workspace) {
     if (std::ranges::count(workspaces_, workspace) > 0) co_return;
-    const auto deadline = std::chrono::steady_clock::now() + lock_patience;
+    const auto deadline = std::chrono::steady_clock::now() + takeover_patience;
     boost::asio::steady_timer timer{executor_};
     while (connection_ && !takes_lock(*connection_, workspace)) {
         if (std::chrono::steady_clock::now() >= deadline) throw taken(workspace);

@@ -1,0 +1,48 @@
+#include "connectors/postgres/connection.hpp"
+
+#include <gtest/gtest.h>
+#include <pqxx/pqxx>
+
+#include "connectors/postgres/database.hpp"
+#include "tests/support/test_database.hpp"
+
+namespace leadsync::postgres {
+namespace {
+
+TEST(Connection, FillsInWhatIsLeftOpenOfKeepalives) {
+    const auto all = with_keepalives("postgresql://ada:it%27s%20%5C@db:5433/crm?keepalives_idle=77&sslmode=require");
+    EXPECT_NE(all.find("user='ada'"), std::string::npos) << all;
+    EXPECT_NE(all.find(R"(password='it\'s \\')"), std::string::npos) << all;
+    EXPECT_NE(all.find("port='5433'"), std::string::npos) << all;
+    EXPECT_NE(all.find("sslmode='require'"), std::string::npos) << all;
+    EXPECT_NE(all.find("keepalives_idle='77'"), std::string::npos) << all;
+    EXPECT_NE(all.find("keepalives_interval='5' keepalives_count='3'"), std::string::npos) << all;
+    EXPECT_NE(all.find("tcp_user_timeout='30000'"), std::string::npos) << all;
+    EXPECT_EQ(with_keepalives(all), all);
+}
+
+TEST(Connection, LeavesToLibpqWhatItCantRead) {
+    EXPECT_EQ(with_keepalives("postgresql://[::1"), "postgresql://[::1");
+}
+
+// libpqxx 6 connects anew for the ROLLBACK of a transaction whose savepoint broke, and the session that it gets is
+// nobody's: what it writes to crm.leads would count as a user's edits.
+TEST(Connection, ThatBrokeIsNotUsedAgain) {
+    const test_support::TestDatabase database;
+    Database leadsync{database.url(), 1};
+    EXPECT_THROW(leadsync.run_blocking([&](pqxx::work& transaction) {
+        pqxx::subtransaction part{transaction};
+        const auto backend = part.exec1("SELECT pg_backend_pid()")[0].as<int>();
+        pqxx::connection other{database.url()};
+        pqxx::nontransaction{other}.exec_params("SELECT pg_terminate_backend($1, 10000)", backend);
+        part.exec("SELECT 1");
+    }),
+                 pqxx::failure);
+    leadsync.run_blocking([](pqxx::work& transaction) {
+        EXPECT_EQ(transaction.exec1("SELECT current_setting('leadsync.origin', true)")[0].as<std::string>("none"),
+                  "sync");
+    });
+}
+
+}  // namespace
+}  // namespace leadsync::postgres
