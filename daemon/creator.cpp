@@ -74,7 +74,8 @@ asio::awaitable<void> Creator::create(Claims claims) {
     }
     co_await context_.store.run([&](Transaction& transaction) { transaction.queue.complete(idle); });
     for (auto& [reason, leads] : refused) co_await verdicts_.give_up(leads, reason);
-    for (auto& row : in_doubt) co_await resume(std::move(row));
+    auto resume_one = [this](Row& row) { return resume(std::move(row)); };
+    co_await for_each_of(in_doubt, calls_at_once, resume_one);
     for (auto& [target, leads] : by_target) co_await add(std::move(leads));
     for (auto& row : to_post) co_await post(std::move(row));
 }
@@ -135,31 +136,39 @@ asio::awaitable<void> Creator::resume(Row row) {
 
 /// Before creates leave: noted. A row with an email keeps the note of its first attempt, for what that may have made
 /// is known by being as young as the note; one without is noted anew, for it is known by what was sent. A row that a
-/// page has tied to its lead meanwhile is not made again.
+/// page has tied to its lead meanwhile is not made again, one that was edited meanwhile not as it was, and none whose
+/// lease is over: another batch may be making it. Looking for what others of the batch have made can take minutes.
 asio::awaitable<void> Creator::note(Rows& rows) {
-    std::map<sync::LeadId, store::NotedCreate> leaving;
     std::vector<sync::LeadId> ids;
+    Claims claims;
     for (const auto& row : rows) {
         ids.push_back(row.claim.id);
-        leaving.emplace(row.claim.id, noted_now(row.local));
+        claims.push_back(row.claim);
     }
-    Claims known;
+    std::map<sync::LeadId, store::NotedCreate> leaving;
+    Claims taken;  // somebody is writing the row
     co_await context_.store.run([&](Transaction& transaction) {
-        const auto unborn = transaction.leads.without_lead(ids);
-        known.clear();
+        const auto written = transaction.leads.lock_free(ids);
+        const auto is_written = [&](const auto& claim) { return written.contains(claim.id.text); };
+        std::ranges::copy_if(claims, std::back_inserter(taken), is_written);
+        std::erase_if(claims, is_written);
+        const auto unborn = transaction.leads.without_lead(ids_of(claims));
+        const auto ours = transaction.queue.renew(claims, context_.timing.lease);
+        std::erase_if(claims, [&](const auto& claim) {
+            return unborn.contains(claim.id.text) && ours.contains(claim.id.text);
+        });
+        transaction.queue.defer(claims, 0ms);
         std::vector<sync::LeadId> elsewhere;
-        for (const auto& row : rows) {
-            if (!unborn.contains(row.claim.id.text)) {
-                known.push_back(row.claim);
-                leaving.erase(row.claim.id);
-            } else if (row.noted && !sync::present(row.local[Field::email])) {
-                elsewhere.push_back(row.claim.id);
-            }
+        for (const auto& [claim, local, noted, nowhere_else] : rows) {
+            const bool leaves = unborn.contains(claim.id.text) && ours.contains(claim.id.text);
+            if (!leaves) continue;
+            leaving.emplace(claim.id, noted_now(local));
+            if (noted && !sync::present(local[Field::email])) elsewhere.push_back(claim.id);
         }
         transaction.leads.forget_creates(elsewhere);
         transaction.leads.note_creates(leaving);
-        transaction.queue.defer(known, 0ms);
     });
+    verdicts_.look_again_later(std::move(taken));
     std::erase_if(rows, [&](const auto& row) { return !leaving.contains(row.claim.id); });
 }
 

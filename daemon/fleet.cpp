@@ -35,11 +35,14 @@ DrivenWorkspace::DrivenWorkspace(const asio::any_io_executor& executor, Connecti
       sync_{{transport_, store_, reading_store_, clock, random_dice()}, config, options} {}
 
 void DrivenWorkspace::take_over() {
-    store_.run_blocking([](store::Transaction& transaction) { transaction.queue.release_all(); });
+    Claims left;
+    store_.run_blocking([&](store::Transaction& transaction) { left = transaction.queue.release_all(); });
+    sync_.return_later(std::move(left));
 }
 
 asio::awaitable<void> DrivenWorkspace::take_over_beside() {
-    co_await store_.run([](store::Transaction& transaction) { transaction.queue.release_all(); });
+    auto left = co_await store_.run([](store::Transaction& transaction) { return transaction.queue.release_all(); });
+    sync_.return_later(std::move(left));
 }
 
 void DrivenWorkspace::leave() {
@@ -111,19 +114,20 @@ void Fleet::wake() {
     for (auto& driven : driven_) driven.workspace.sync().wake();
 }
 
-asio::awaitable<void> Fleet::wait_until_idle(std::vector<Driven*> driven, milliseconds grace) {
+/// All of them, or the one of that name. They may go meanwhile.
+asio::awaitable<void> Fleet::wait_until_idle(std::optional<std::string> name, milliseconds grace) {
     const auto deadline = clock_.now() + grace;
-    const auto is_busy = [](Driven* one) { return one->runs && !one->workspace.sync().idle(); };
-    while (std::ranges::any_of(driven, is_busy) && clock_.now() < deadline) co_await clock_.sleep_for(20ms);
+    const auto is_busy = [&](Driven& one) {
+        return (!name || one.config.name == *name) && one.runs && !one.workspace.sync().idle();
+    };
+    while (std::ranges::any_of(driven_, is_busy) && clock_.now() < deadline) co_await clock_.sleep_for(20ms);
 }
 
 asio::awaitable<void> Fleet::finish(milliseconds grace) {
-    std::vector<Driven*> all;
-    for (auto& driven : driven_) {
-        driven.workspace.sync().stop();
-        all.push_back(&driven);
-    }
-    co_await wait_until_idle(std::move(all), grace);
+    finishing_ = true;
+    for (auto& driven : driven_) driven.workspace.sync().stop();
+    std::optional<std::string> any;
+    co_await wait_until_idle(std::move(any), grace);
 }
 
 void Fleet::cancel() {
@@ -140,17 +144,19 @@ asio::awaitable<void> Fleet::become(const std::vector<WorkspaceConfig>& wanted, 
         if (std::ranges::find(wanted, driven->config) == wanted.end()) co_await retire(driven, grace);
         driven = next;
     }
-    for (const auto& config : wanted)
+    for (const auto& config : wanted) {
+        if (finishing_) co_return;
         if (std::ranges::find(driven_, config.name, [](const Driven& driven) { return driven.config.name; })
             == driven_.end())
             co_await launch(config);
+    }
 }
 
 asio::awaitable<void> Fleet::retire(std::list<Driven>::iterator driven, milliseconds grace) {
     const auto name = driven->config.name;
     driven->workspace.sync().stop();
-    std::vector<Driven*> alone(1, &*driven);
-    co_await wait_until_idle(std::move(alone), grace);
+    std::optional<std::string> only{name};
+    co_await wait_until_idle(std::move(only), grace);
     driven->cancel.emit(asio::cancellation_type::terminal);
     while (driven->runs) co_await clock_.sleep_for(5ms);
     try {

@@ -2,6 +2,7 @@
 
 #include <list>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -99,7 +100,7 @@ private:
     void start(Driven& driven);
     boost::asio::awaitable<void> retire(std::list<Driven>::iterator driven, std::chrono::milliseconds grace);
     boost::asio::awaitable<void> launch(const WorkspaceConfig& config);
-    boost::asio::awaitable<void> wait_until_idle(std::vector<Driven*> driven, std::chrono::milliseconds grace);
+    boost::asio::awaitable<void> wait_until_idle(std::optional<std::string> name, std::chrono::milliseconds grace);
 
     boost::asio::io_context& io_;
     Connections& database_;
@@ -108,7 +109,8 @@ private:
     SyncOptions options_;
     std::list<Driven> driven_;
     std::exception_ptr failed_;
-    Signal ended_;  ///< a task did
+    Signal ended_;            ///< a task did
+    bool finishing_ = false;  ///< a reload under way begins nothing more
 };
 
 }  // namespace leadsync::daemon

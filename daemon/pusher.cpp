@@ -36,13 +36,15 @@ Claims of_kind(const Claims& claims, Work work) {
 Pusher::Pusher(PushContext context, Signal& edited)
     : context_{std::move(context)},
       edited_{edited},
-      verdicts_{context_},
+      returns_{context_},
+      verdicts_{context_, returns_},
       reconciler_{context_, verdicts_, turn_},
       creator_{context_, verdicts_},
       remover_{context_, verdicts_} {}
 
 void Pusher::stop() {
     stopping_ = true;
+    returns_.stop();
     edited_.set();
     for (std::size_t i = 0; i < workers; ++i) turn_.set();
     for (std::size_t i = 0; i < movers; ++i) reconciler_.mover().waiting_changed().set();
@@ -52,6 +54,7 @@ asio::awaitable<void> Pusher::run() {
     std::vector<asio::awaitable<void>> tasks;
     for (std::size_t i = 0; i < workers; ++i) tasks.push_back(worker());
     for (std::size_t i = 0; i < movers; ++i) tasks.push_back(mover());
+    tasks.push_back(returns_.run());
     co_await all(std::move(tasks));
     // Looked at anew by whoever comes next, also when this fails.
     auto unmoved = reconciler_.mover().take_all();
@@ -84,6 +87,7 @@ asio::awaitable<void> Pusher::drain() {
             const auto idle =
                 co_await context_.store.run([](Transaction& transaction) { return transaction.queue.is_idle(); });
             if (idle) co_return;
+            co_await returns_.return_free();
             bool watches = false;
             wait = std::min(co_await work_once(watches), context_.timing.read_back);
             co_await gather_moves();
@@ -129,7 +133,6 @@ asio::awaitable<void> Pusher::gather_moves() {
     gathered_at_ = now;
     const auto allowed = allowed_of(*leads_);
     std::vector<store::MoveClaim> moves;
-    Claims in_doubt;
     try {
         co_await context_.store.run([&](Transaction& transaction) {
             auto& queue = transaction.queue;
@@ -137,12 +140,12 @@ asio::awaitable<void> Pusher::gather_moves() {
             moves = queue.claim_moves(room, moves_scan, context_.timing.lease, context_.timing.moves_late);
         });
         for (auto& move : moves) waiting.wait(move.intent, std::move(move.claim));
-        co_return;
     } catch (const store::StoreError& error) {
         spdlog::warn("workspace {}: queue: {}", context_.workspace, error.what());
+        Claims in_doubt;
         for (auto& move : moves) in_doubt.push_back(std::move(move.claim));
+        returns_.add(std::move(in_doubt));
     }
-    co_await give_back(std::move(in_doubt));
 }
 
 bool Pusher::admits_many() const { return context_.breaker.admits(context_.timing.batch) >= context_.timing.batch; }
@@ -165,7 +168,7 @@ asio::awaitable<bool> Pusher::move_once(milliseconds gather) {
         }
         edited_.set();  // what was given back may be due before whoever watches would look again
     }
-    if (!back.empty()) co_await give_back(std::move(back));
+    returns_.add(std::move(back));
     co_return true;
 }
 
@@ -229,7 +232,8 @@ asio::awaitable<milliseconds> Pusher::work_once(bool& watches, int leads) {
         spdlog::warn("workspace {}: queue: {}", context_.workspace, error.what());
     }
     asleep_ = true;  // as far as is known
-    co_await give_back(std::move(round.claims), round.lost_token);
+    returns_.add(std::move(round.claims));
+    if (round.lost_token) co_await return_lost(*round.lost_token);
     co_return 1s;
 }
 
@@ -296,6 +300,11 @@ void Pusher::claim(Transaction& transaction, Round& round) const {
     if (round.due && *round.due <= 0ms) return claim_now();
     round.asks_for_ring = round.may_sleep;
     round.asleep = round.may_sleep && queue.fall_asleep();
+    if (round.asleep) {
+        // An edit that asked the bell before may have been committed since the look above, and rings nobody.
+        round.due = queue.next_due(creates_too);
+        if (round.due && *round.due <= 0ms) return claim_now();
+    }
     if (round.asleep && !round.has_token) round.token = queue.draw_lease_token();
 }
 
@@ -401,14 +410,12 @@ asio::awaitable<void> Pusher::settle(const Claims& claims, Reconciler::CallsLeft
     if (auto unborn = of_kind(claims, Work::create); !unborn.empty()) co_await creator_.create(std::move(unborn));
 }
 
-/// After a failed transaction, as soon as the store is there again.
-asio::awaitable<void> Pusher::give_back(Claims claims, std::optional<std::int64_t> lost_token) {
+/// What a claim has leased whose answer was lost, as soon as the store is there again.
+asio::awaitable<void> Pusher::return_lost(std::int64_t token) {
     for (int attempt = 1;; ++attempt) {
         try {
-            co_return co_await context_.store.run([&](Transaction& transaction) {
-                transaction.queue.defer(claims, context_.timing.busy);
-                if (lost_token) transaction.queue.release_lease(*lost_token);
-            });
+            co_return co_await context_.store.run(
+                [&](Transaction& transaction) { transaction.queue.release_lease(token); });
         } catch (const store::StoreError& error) {
             spdlog::warn("workspace {}: {}", context_.workspace, error.what());
         }

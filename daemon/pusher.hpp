@@ -1,6 +1,7 @@
 #pragma once
 
 #include "daemon/creator.hpp"
+#include "daemon/lease_returns.hpp"
 #include "daemon/push_context.hpp"
 #include "daemon/reconciler.hpp"
 #include "daemon/remover.hpp"
@@ -23,6 +24,9 @@ public:
     /// Claims nothing more.
     void stop();
 
+    /// See LeaseReturns.
+    void return_later(Claims claims) { returns_.add(std::move(claims)); }
+
 private:
     struct Round;
 
@@ -44,11 +48,12 @@ private:
     [[nodiscard]] std::chrono::milliseconds wait_after(const Round& round) const;
     boost::asio::awaitable<void> settle_in_turn(const Claims& claims);
     boost::asio::awaitable<void> settle(const Claims& claims, Reconciler::CallsLeft& left);
-    boost::asio::awaitable<void> give_back(Claims claims, std::optional<std::int64_t> lost_token = std::nullopt);
+    boost::asio::awaitable<void> return_lost(std::int64_t token);
 
     PushContext context_;
     Signal& edited_;  ///< rings whoever watches
     Signal turn_;     ///< rings a worker that may watch now
+    LeaseReturns returns_;
     Verdicts verdicts_;
     Reconciler reconciler_;
     Creator creator_;

@@ -107,11 +107,12 @@ asio::awaitable<std::vector<Sending>> Reconciler::prepare(Claims claims, CallsLe
     auto sorted = sort(claims, std::move(seen));
     const auto calling = std::ranges::count_if(sorted.sendings, has_calls_of_its_own);
     left.are_over(claims.size() - static_cast<std::size_t>(calling));
-    co_await context_.store.run([&](Transaction& transaction) {
+    auto taken = co_await context_.store.run([&](Transaction& transaction) {
         transaction.queue.complete(sorted.finished);
         transaction.queue.defer_together(sorted.later, context_.timing.read_back);
-        Verdicts::write_given_up(transaction, sorted.refused);
+        return Verdicts::write_given_up(transaction, sorted.refused);
     });
+    verdicts_.look_again_later(std::move(taken));
     co_await settle_gone(std::move(sorted.gone));
     co_await merge_away(std::move(sorted.to_merge));
     co_return std::move(sorted.sendings);
@@ -510,20 +511,22 @@ asio::awaitable<void> Reconciler::record(const std::vector<Sending*>& sendings) 
             read_back.push_back(claim);
         }
     }
-    co_await context_.store.run([&](Transaction& transaction) {
+    auto taken = co_await context_.store.run([&](Transaction& transaction) {
         auto& [leads, queue, progress] = transaction;
         leads.wrote(written, written_at);
         leads.expect(moved, timing.patience);
         for (const auto& [id, keys] : unsent) leads.expect_no_more(id, keys);
         leads.add_history(not_made);
-        verdicts_.write(transaction, failed);
+        auto later = verdicts_.write(transaction, failed);
         queue.resent(again);
         queue.defer_together(read_back, timing.read_back);
         queue.put_aside(waiting, timing.moves_late);
         queue.defer(waiting_in_queue, timing.moves_late);
         // The call is scoped, but a server that reads the scope otherwise would reach every lead of that email.
         queue.look_again(leads.with_emails(interest_emails), timing.read_back);
+        return later;
     });
+    verdicts_.look_again_later(std::move(taken));
     for (std::size_t i = 0; i < waiting.size(); ++i) mover_.wait(moves[i], std::move(waiting[i]));
     for (auto& lead : failed) co_await verdicts_.heed(std::move(lead));
     co_await settle_gone(std::move(gone));

@@ -45,14 +45,15 @@ asio::awaitable<void> Remover::remove(Claims claims) {
         history.push_back({removal.claim.id, "", removal.claim.instantly_id.text, std::nullopt, sync::Side::local,
                            "deleted", "DELETE /leads/{id}"});
     }
-    co_await context_.store.run([&](Transaction& transaction) {
+    auto taken = co_await context_.store.run([&](Transaction& transaction) {
         transaction.leads.expect(absences, context_.timing.patience);
         transaction.queue.complete(done);
         transaction.leads.add_history(history);
         transaction.leads.bring_back(ids_of(brought_back));
         transaction.queue.defer(brought_back, context_.timing.busy);
-        verdicts_.write(transaction, failed);
+        return verdicts_.write(transaction, failed);
     });
+    verdicts_.look_again_later(std::move(taken));
     for (auto& lead : failed) co_await verdicts_.heed(std::move(lead));
 }
 

@@ -24,7 +24,8 @@ boost::asio::awaitable<void> Verdicts::fail(Claims claims, sync::Failure failure
     if (claims.empty()) co_return;
     std::vector<Judged> judged;
     for (auto& claim : claims) judged.push_back(judge(std::move(claim), failure));
-    co_await context_.store.run([&](Transaction& transaction) { write(transaction, judged); });
+    auto taken = co_await context_.store.run([&](Transaction& transaction) { return write(transaction, judged); });
+    look_again_later(std::move(taken));
     co_await heed(std::move(judged.front()));
 }
 
@@ -36,10 +37,12 @@ boost::asio::awaitable<void> Verdicts::give_up(Claims claims, std::string reason
                       reason);
         leads.push_back({std::move(claim), reason});
     }
-    co_await context_.store.run([&](Transaction& transaction) { write_given_up(transaction, leads); });
+    auto taken =
+        co_await context_.store.run([&](Transaction& transaction) { return write_given_up(transaction, leads); });
+    look_again_later(std::move(taken));
 }
 
-void Verdicts::write(Transaction& transaction, const std::vector<Judged>& leads) const {
+Claims Verdicts::write(Transaction& transaction, const std::vector<Judged>& leads) const {
     std::vector<FailedClaim> again;
     std::vector<FailedClaim> dead;
     Claims not_at_fault;
@@ -52,16 +55,27 @@ void Verdicts::write(Transaction& transaction, const std::vector<Judged>& leads)
             not_at_fault.push_back(claim);
     }
     transaction.queue.retry(again);
-    write_given_up(transaction, dead);
     transaction.queue.defer(not_at_fault, context_.timing.busy);
+    return write_given_up(transaction, dead);
 }
 
-void Verdicts::write_given_up(Transaction& transaction, const std::vector<FailedClaim>& leads) {
-    const auto dead = transaction.queue.dead_letter(leads);
-    std::map<std::string, std::vector<sync::LeadId>> by_reason;
+Claims Verdicts::write_given_up(Transaction& transaction, const std::vector<FailedClaim>& leads) {
+    std::vector<sync::LeadId> rows;
+    for (const auto& lead : leads) rows.push_back(lead.claim.id);
+    const auto taken = transaction.leads.lock_free(rows);
+    Claims later;
+    std::vector<FailedClaim> at_an_end;
     for (const auto& lead : leads)
+        if (taken.contains(lead.claim.id.text))
+            later.push_back(lead.claim);
+        else
+            at_an_end.push_back(lead);
+    const auto dead = transaction.queue.dead_letter(at_an_end);
+    std::map<std::string, std::vector<sync::LeadId>> by_reason;
+    for (const auto& lead : at_an_end)
         if (std::ranges::find(dead, lead.claim.id) != dead.end()) by_reason[lead.error].push_back(lead.claim.id);
     for (const auto& [reason, ids] : by_reason) transaction.leads.set_status(ids, sync::SyncStatus::error, reason);
+    return later;
 }
 
 boost::asio::awaitable<void> Verdicts::heed(Judged lead) {

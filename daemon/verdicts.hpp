@@ -2,6 +2,7 @@
 
 #include <string>
 
+#include "daemon/lease_returns.hpp"
 #include "daemon/push_context.hpp"
 
 namespace leadsync::daemon {
@@ -9,7 +10,7 @@ namespace leadsync::daemon {
 /// What becomes of work that failed: written to the queue and the rows, and heeded for what comes next.
 class Verdicts {
 public:
-    explicit Verdicts(PushContext& context) : context_{context} {}
+    Verdicts(PushContext& context, LeaseReturns& returns) : context_{context}, returns_{returns} {}
 
     /// Judges the failure for each lead, writes the verdicts in one transaction, and heeds them.
     boost::asio::awaitable<void> fail(Claims claims, sync::Failure failure);
@@ -26,9 +27,14 @@ public:
         sync::Verdict verdict;
     };
     Judged judge(store::Claim claim, sync::Failure failure);
-    void write(store::Transaction& transaction, const std::vector<Judged>& leads) const;
-    /// `error` of each is the reason.
-    static void write_given_up(store::Transaction& transaction, const std::vector<store::FailedClaim>& leads);
+    /// Returns the claims of leads that are not given up on yet, since somebody is writing their rows: for
+    /// look_again_later(). Neither waits for rows of crm.leads: whoever edits them may be waiting for rows of the
+    /// queue.
+    [[nodiscard]] Claims write(store::Transaction& transaction, const std::vector<Judged>& leads) const;
+    /// Likewise; `error` of each is the reason.
+    [[nodiscard]] static Claims write_given_up(store::Transaction& transaction,
+                                               const std::vector<store::FailedClaim>& leads);
+    void look_again_later(Claims claims) { returns_.add(std::move(claims)); }
     boost::asio::awaitable<void> heed(Judged lead);
 
     /// The plan had no room: creates are to be left alone for a while.
@@ -41,6 +47,7 @@ public:
 
 private:
     PushContext& context_;
+    LeaseReturns& returns_;
     sync::SteadyTime creates_held_until_{};
 };
 

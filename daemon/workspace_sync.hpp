@@ -54,6 +54,9 @@ public:
     /// One complete sweep; with `drain` also waits until nothing is pending.
     boost::asio::awaitable<void> backfill(bool drain, TellProgress report);
 
+    /// Leases of an earlier process that could not be returned yet.
+    void return_later(std::vector<store::Claim> claims) { pusher_.return_later(std::move(claims)); }
+
     /// A local edit was committed.
     void wake() { edited_.set(); }
 

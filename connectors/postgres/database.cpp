@@ -1,18 +1,19 @@
 #include "connectors/postgres/database.hpp"
 
+#include "connectors/postgres/connection.hpp"
+
 namespace leadsync::postgres {
 namespace {
 
 std::unique_ptr<pqxx::connection> connect(const std::string& url) {
-    auto connection = std::make_unique<pqxx::connection>(url);
+    auto connection = open_connection(url);
     pqxx::nontransaction session{*connection};
     session.exec(R"sql(
         SET leadsync.origin = 'sync';
         SET application_name = 'leadsync';
         SET timezone = 'UTC';
-        SET lock_timeout = '10s';
-        SET client_min_messages = warning
-    )sql");
+        SET client_min_messages = warning)sql");
+    session.exec("SET lock_timeout = " + std::to_string(lock_patience.count()));
     return connection;
 }
 

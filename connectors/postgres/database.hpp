@@ -1,5 +1,6 @@
 #pragma once
 
+#include <chrono>
 #include <memory>
 #include <mutex>
 #include <stdexcept>
@@ -16,6 +17,11 @@
 #include <pqxx/pqxx>
 
 namespace leadsync::postgres {
+
+/// How long a statement waits for a row that somebody writes. Less than PostgreSQL waits before it looks for
+/// deadlocks
+/// (`deadlock_timeout`, 1 s): where a user's statement and ours wait for each other, ours is to give way.
+inline constexpr std::chrono::milliseconds lock_patience{500};
 
 /// A pool of connections, each used by one database thread at a time. All writes through it are leadsync's own: the
 /// capture triggers pass them by.

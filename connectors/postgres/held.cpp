@@ -73,6 +73,8 @@ std::vector<HoldKind> Queue::exceeded(const store::Allowed& allowed) {
     return kinds;
 }
 
+// Rows of crm.leads that somebody is writing are not waited for, here and below: whoever waits with the queue's rows
+// locked may be waited for. Such a row tells less, `crm.held` the whole.
 void Queue::hold_backlog(HoldKind kind, const std::string& why) {
     const auto statement = statement_for(kind, {"hold_creates", "hold_changes", "hold_removals"},
                                          "WITH waiting AS (" + undecided(kind) + R"sql(
@@ -82,7 +84,9 @@ void Queue::hold_backlog(HoldKind kind, const std::string& why) {
             FROM waiting WHERE q.workspace = $1 AND q.lead_id = waiting.lead_id
         ), shown AS (
             UPDATE crm.leads l SET sync_status = 'held', sync_error = $4
-            FROM waiting WHERE l.workspace = $1 AND l.id = waiting.lead_id
+            FROM (SELECT l.id FROM crm.leads l JOIN waiting ON l.id = waiting.lead_id WHERE l.workspace = $1
+                  FOR NO KEY UPDATE OF l SKIP LOCKED) free
+            WHERE l.workspace = $1 AND l.id = free.id
         )
         INSERT INTO crm.held (workspace, lead_id, kind, side, reason)
         SELECT $1, waiting.lead_id, $2, $3, $4 FROM waiting
@@ -109,7 +113,9 @@ void Queue::hold(HoldKind kind, const std::vector<sync::LeadId>& ids, const std:
             ON CONFLICT (workspace, lead_id) DO UPDATE SET held_at = now(), generation = q.generation + 1
         )
         UPDATE crm.leads l SET sync_status = 'held', sync_error = $5
-        FROM noted WHERE l.workspace = $1 AND l.id = noted.lead_id
+        FROM (SELECT l.id FROM crm.leads l JOIN noted ON l.id = noted.lead_id WHERE l.workspace = $1
+              FOR NO KEY UPDATE OF l SKIP LOCKED) free
+        WHERE l.workspace = $1 AND l.id = free.id
     )sql"};
     if (ids.empty()) return;
     const auto name = name_of(kind);

@@ -16,9 +16,13 @@ std::string epoch_seconds(sync::Instant instant) {
 }
 
 void Leads::expect(const store::Writes& writes, std::chrono::milliseconds patience) {
+    // A row that somebody is writing is not waited for: it is edited anew, or its look tells.
     static const Statement mark{"mark_verifying", R"sql(
-        UPDATE crm.leads SET sync_status = 'verifying', sync_error = NULL
-        WHERE workspace = $1 AND id = ANY ($2::uuid[]) AND sync_status IN ('pending', 'held')
+        UPDATE crm.leads l SET sync_status = 'verifying', sync_error = NULL
+        FROM (SELECT id FROM crm.leads
+              WHERE workspace = $1 AND id = ANY ($2::uuid[]) AND sync_status IN ('pending', 'held')
+              ORDER BY id FOR NO KEY UPDATE SKIP LOCKED) free
+        WHERE l.workspace = $1 AND l.id = free.id
     )sql"};
     static const Statement statement{"expect", R"sql(
         UPDATE sync.base b

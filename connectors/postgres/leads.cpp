@@ -145,6 +145,21 @@ std::vector<store::LocalRow> Leads::rows(const std::vector<LeadId>& ids) {
     return load_rows(transaction_, workspace_, ids);
 }
 
+std::unordered_set<std::string> Leads::lock_free(const std::vector<LeadId>& ids) {
+    static const Statement statement{"lock_free", R"sql(
+        WITH free AS MATERIALIZED (
+            SELECT id FROM crm.leads WHERE workspace = $1 AND id = ANY ($2::uuid[])
+            ORDER BY id FOR NO KEY UPDATE SKIP LOCKED
+        )
+        SELECT id FROM crm.leads WHERE workspace = $1 AND id = ANY ($2::uuid[])
+        EXCEPT SELECT id FROM free
+    )sql"};
+    std::unordered_set<std::string> taken;
+    if (ids.empty()) return taken;
+    for (const auto& row : execute(transaction_, statement, workspace_, array_of(ids))) taken.insert(row[0].c_str());
+    return taken;
+}
+
 std::unordered_set<std::string> Leads::without_lead(const std::vector<LeadId>& ids) {
     static const Statement statement{"without_lead", R"sql(
         SELECT id FROM crm.leads WHERE workspace = $1 AND id = ANY ($2::uuid[]) AND instantly_id IS NULL

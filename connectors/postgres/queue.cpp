@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <array>
+#include <iterator>
 #include <unordered_set>
 
 #include "connectors/postgres/arrays.hpp"
@@ -191,6 +192,51 @@ void Queue::defer_together(const std::vector<Claim>& claims, std::chrono::millis
     execute(transaction_, statement, workspace_, arrays.ids, arrays.generations, arrays.tokens, delay.count(), step);
 }
 
+std::vector<Claim> Queue::give_back(const std::vector<Claim>& claims, std::chrono::milliseconds delay) {
+    static const Statement statement{"give_back", R"sql(
+        WITH free AS (
+            SELECT q.lead_id, q.generation = c.generation AS is_as_claimed
+            FROM unnest($2::uuid[], $3::int8[], $4::int8[]) AS c(lead_id, generation, token)
+            JOIN sync.queue q ON q.workspace = $1 AND q.lead_id = c.lead_id AND q.lease_token = c.token
+            FOR UPDATE OF q SKIP LOCKED
+        )
+        UPDATE sync.queue q
+        SET lease_token = NULL, lease_until = NULL,
+            due_at = CASE WHEN free.is_as_claimed THEN now() + $5::int8 * interval '1 millisecond' ELSE now() END
+        FROM free WHERE q.workspace = $1 AND q.lead_id = free.lead_id
+    )sql"};
+    static const Statement look{"not_given_back", R"sql(
+        SELECT q.lead_id FROM unnest($2::uuid[], $3::int8[]) AS c(lead_id, token)
+        JOIN sync.queue q ON q.workspace = $1 AND q.lead_id = c.lead_id AND q.lease_token = c.token
+    )sql"};
+    std::vector<Claim> left;
+    if (claims.empty()) return left;
+    const auto arrays = arrays_of(claims);
+    execute(transaction_, statement, workspace_, arrays.ids, arrays.generations, arrays.tokens, delay.count());
+    std::unordered_set<std::string_view> leased;
+    const auto rows = execute(transaction_, look, workspace_, arrays.ids, arrays.tokens);
+    for (const auto& row : rows) leased.insert(row[0].c_str());
+    std::ranges::copy_if(claims, std::back_inserter(left),
+                         [&](const Claim& claim) { return leased.contains(claim.id.text); });
+    return left;
+}
+
+std::unordered_set<std::string> Queue::renew(const std::vector<Claim>& claims, std::chrono::milliseconds lease) {
+    static const Statement statement{"renew", R"sql(
+        UPDATE sync.queue q SET lease_until = now() + $5::int8 * interval '1 millisecond'
+        FROM unnest($2::uuid[], $3::int8[], $4::int8[]) AS c(lead_id, generation, token)
+        WHERE q.workspace = $1 AND q.lead_id = c.lead_id AND q.generation = c.generation AND q.lease_token = c.token
+        RETURNING q.lead_id
+    )sql"};
+    std::unordered_set<std::string> ours;
+    if (claims.empty()) return ours;
+    const auto arrays = arrays_of(claims);
+    for (const auto& row :
+         execute(transaction_, statement, workspace_, arrays.ids, arrays.generations, arrays.tokens, lease.count()))
+        ours.insert(row[0].c_str());
+    return ours;
+}
+
 void Queue::put_aside(const std::vector<Claim>& claims, std::chrono::milliseconds how_long) {
     static const Statement statement{"put_aside", R"sql(
         UPDATE sync.queue q SET due_at = now() + $5::int8 * interval '1 millisecond'
@@ -214,7 +260,7 @@ void Queue::retry(const std::vector<FailedClaim>& failed) {
         WHERE q.workspace = $1 AND q.lead_id = f.lead_id AND q.lease_token = f.token
         RETURNING q.lead_id
     )sql"};
-    if (!failed.empty()) add_attempts("retry", failed, give_back(statement, failed));
+    if (!failed.empty()) add_attempts("retry", failed, write(statement, failed));
 }
 
 void Queue::resent(const std::vector<FailedClaim>& failed) {
@@ -228,7 +274,7 @@ void Queue::resent(const std::vector<FailedClaim>& failed) {
         WHERE q.workspace = $1 AND q.lead_id = f.lead_id AND q.lease_token = f.token
         RETURNING q.lead_id
     )sql"};
-    if (!failed.empty()) add_attempts("sent again", failed, give_back(statement, failed));
+    if (!failed.empty()) add_attempts("sent again", failed, write(statement, failed));
 }
 
 std::vector<sync::LeadId> Queue::dead_letter(const std::vector<FailedClaim>& failed) {
@@ -251,14 +297,14 @@ std::vector<sync::LeadId> Queue::dead_letter(const std::vector<FailedClaim>& fai
     )sql"};
     std::vector<sync::LeadId> dead;
     if (failed.empty()) return dead;
-    const auto buried = give_back(bury, failed);
-    if (static_cast<std::size_t>(buried.size()) < failed.size()) give_back(spare, failed);
+    const auto buried = write(bury, failed);
+    if (static_cast<std::size_t>(buried.size()) < failed.size()) write(spare, failed);
     add_attempts("given up", failed, buried);
     for (const auto& row : buried) dead.push_back({row[0].c_str()});
     return dead;
 }
 
-pqxx::result Queue::give_back(const Statement& statement, const std::vector<FailedClaim>& failed) {
+pqxx::result Queue::write(const Statement& statement, const std::vector<FailedClaim>& failed) {
     BinaryArray ids{BinaryArray::Element::uuid};
     BinaryArray generations{BinaryArray::Element::int8};
     BinaryArray tokens{BinaryArray::Element::int8};
@@ -338,7 +384,7 @@ void Queue::look_again(const std::vector<sync::LeadId>& ids, std::chrono::millis
             attempt.abort();  // the lock is held by the edit that queues the lead itself
         }
     }
-    transaction_.exec("SET LOCAL lock_timeout = '10s'");
+    transaction_.exec("SET LOCAL lock_timeout = " + std::to_string(lock_patience.count()));
 }
 
 void Queue::forget_dead(const std::vector<sync::LeadId>& ids) {
@@ -360,12 +406,25 @@ void Queue::release_lease(std::int64_t token) {
     execute(transaction_, statement, workspace_, token);
 }
 
-void Queue::release_all() {
+std::vector<Claim> Queue::release_all() {
     static const Statement statement{"release_all", R"sql(
-        UPDATE sync.queue SET lease_token = NULL, lease_until = NULL, due_at = least(due_at, now())
-        WHERE workspace = $1 AND lease_token IS NOT NULL
+        WITH free AS (
+            SELECT lead_id FROM sync.queue WHERE workspace = $1 AND lease_token IS NOT NULL FOR UPDATE SKIP LOCKED
+        )
+        UPDATE sync.queue q SET lease_token = NULL, lease_until = NULL, due_at = least(q.due_at, now())
+        FROM free WHERE q.workspace = $1 AND q.lead_id = free.lead_id
+    )sql"};
+    static const Statement look{"not_released", R"sql(
+        SELECT lead_id, generation, lease_token FROM sync.queue WHERE workspace = $1 AND lease_token IS NOT NULL
     )sql"};
     execute(transaction_, statement, workspace_);
+    std::vector<Claim> left;
+    for (const auto& row : execute(transaction_, look, workspace_)) {
+        Claim claim{.id = {row[0].c_str()}, .generation = row[1].as<std::int64_t>()};
+        claim.lease_token = row[2].as<std::int64_t>();
+        left.push_back(std::move(claim));
+    }
+    return left;
 }
 
 std::optional<std::chrono::milliseconds> Queue::next_due(bool creates_too) {

@@ -142,6 +142,9 @@ public:
 
     virtual std::vector<LocalRow> rows(const std::vector<sync::LeadId>& ids) = 0;
 
+    /// Locks those of these rows that nobody else is writing at the moment; tells the others. Waits for none.
+    virtual std::unordered_set<std::string> lock_free(const std::vector<sync::LeadId>& ids) = 0;
+
     /// Which of these rows are still without a lead; locked.
     virtual std::unordered_set<std::string> without_lead(const std::vector<sync::LeadId>& ids) = 0;
 

@@ -5,6 +5,7 @@
 #include <map>
 #include <optional>
 #include <string>
+#include <unordered_set>
 #include <vector>
 
 #include "sync/failure.hpp"
@@ -99,6 +100,12 @@ public:
     /// Likewise, and up to half as long again: what is given back within half the delay falls due at the same moment,
     /// and can share a look-up.
     virtual void defer_together(const std::vector<Claim>& claims, std::chrono::milliseconds delay) = 0;
+    /// Like defer(), but for leads whose rows somebody is writing at the moment: those are not waited for, and
+    /// returned.
+    virtual std::vector<Claim> give_back(const std::vector<Claim>& claims, std::chrono::milliseconds delay) = 0;
+    /// Extends the leases of claims whose leads are still ours and were not edited since; tells which.
+    virtual std::unordered_set<std::string> renew(const std::vector<Claim>& claims,
+                                                  std::chrono::milliseconds lease) = 0;
     /// Keeps leads in hand, but out of the way: for `how_long` they stand behind what is due.
     virtual void put_aside(const std::vector<Claim>& claims, std::chrono::milliseconds how_long) = 0;
 
@@ -124,8 +131,9 @@ public:
 
     /// Returns what was leased under a token that was drawn, whether or not anybody heard of it.
     virtual void release_lease(std::int64_t token) = 0;
-    /// Returns what an earlier process held: its leases are void once this process drives the workspace alone.
-    virtual void release_all() = 0;
+    /// Returns what an earlier process held: its leases are void once this process drives the workspace alone. Leads
+    /// whose rows somebody is writing at the moment are not waited for, and told as give_back() takes them.
+    virtual std::vector<Claim> release_all() = 0;
     /// When the next lead falls due, in milliseconds from now; 0: at once. Nothing: none is waiting.
     virtual std::optional<std::chrono::milliseconds> next_due(bool creates_too) = 0;
     /// Many wait, where few did a moment ago: what reads and writes the queue is to be made for that from now on.
@@ -134,8 +142,8 @@ public:
     virtual bool is_idle() = 0;
 
     /// Asks to be rung for the next local edit: a writer's commit rings nobody who is awake. False: one that is under
-    /// way may not have seen that yet, and its edit may come without a ring: look again soon, and ask again. Called
-    /// behind a next_due() that found nothing due, in the same transaction.
+    /// way may not have seen that yet, and its edit may come without a ring: look again soon, and ask again. True:
+    /// whoever sees no edit with the next statement, will be rung for it.
     virtual bool fall_asleep() = 0;
     /// Nobody has to be rung: the queue is looked at again soon.
     virtual void wake() = 0;

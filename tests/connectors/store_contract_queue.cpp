@@ -405,6 +405,24 @@ TEST_P(QueueContract, ClaimsLeadsThatAreOnlyToBeMovedByThemselves) {
     EXPECT_EQ(pending(), 4);
 }
 
+TEST_P(QueueContract, RenewsWhatIsStillOursAndNotEdited) {
+    synced({1, 2, 3});
+    edit(lead_id(1), sync::Field::phone, "+1");
+    edit(lead_id(2), sync::Field::phone, "+1");
+    edit(lead_id(3), sync::Field::phone, "+1");
+    auto claims = claim();
+    ASSERT_EQ(claims.size(), 3U);
+    edit(lead_id(2), sync::Field::phone, "+2");
+    claims[2].lease_token += 100;
+    const auto ours = store_->run([&](Transaction& transaction) { return transaction.queue.renew(claims, 10min); });
+    EXPECT_EQ(ours, std::unordered_set<std::string>{claims[0].id.text});
+    const auto left = store_->run([&](Transaction& transaction) { return transaction.queue.give_back(claims, 1h); });
+    EXPECT_TRUE(left.empty()) << "nobody is writing them";
+    const auto again = claim();
+    ASSERT_EQ(again.size(), 1U) << "what was edited is due at once, the first in an hour, the third in hand";
+    EXPECT_EQ(again.front().id, lead_id(2));
+}
+
 TEST_P(QueueContract, SeesWhatIsDueBehindManyInHand) {
     std::vector<int> numbers(1301);
     std::iota(numbers.begin(), numbers.end(), 1);

@@ -58,6 +58,53 @@ TEST(Failures, OneLeadThatAlwaysFailsHoldsUpNoOther) {
     world.expect_agreement();
 }
 
+// The writer of a transaction that stays open has the lead's row, and its place in the queue. Both are left to it.
+TEST(Failures, ALeadThatIsBeingWrittenHoldsUpNoOther) {
+    SyncedWorld world{{.leads = 50}};
+    world.backfill_and_drain();
+    world.start();
+    EXPECT_TRUE(world.becomes(state, "following"));
+    const auto leads = world.campaign_leads(8);
+    const auto one = " WHERE instantly_id = '" + leads[0] + "'";
+    const std::vector<std::string> others{leads.begin() + 1, leads.end()};
+    const auto those = " WHERE instantly_id IN (" + quoted(others) + ")";
+    world.instantly().add_fault({{"kind", "hang"}, {"method", "PATCH"}, {"ms", 700}, {"count", 8}});
+    world.sql("UPDATE crm.leads SET phone = '+1 in hand' WHERE instantly_id IN (" + quoted(leads) + ")");
+    ASSERT_TRUE(world.becomes("SELECT count(*) FROM sync.base WHERE expected IS NOT NULL", "8"));
+    pqxx::connection other{world.url()};
+    pqxx::work writing{other};
+    writing.exec("UPDATE crm.leads SET phone = '+1 not yet'" + one);
+    for (int round = 0; round < 3; ++round) {
+        EXPECT_TRUE(world.becomes("SELECT bool_and(sync_status = 'synced') FROM crm.leads" + those, "t"));
+        world.sql("UPDATE crm.leads SET phone = '+1 healthy " + std::to_string(round) + "'" + those);
+    }
+    writing.commit();
+    EXPECT_TRUE(world.settles());
+    EXPECT_EQ(world.instantly().lead(leads[0]).value()["phone"], "+1 not yet");
+    EXPECT_EQ(world.value("SELECT count(*) FROM sync.queue WHERE lease_token IS NOT NULL"), "0");
+    world.expect_agreement();
+}
+
+// A long UPDATE has the row before it comes to the queue; what is known of the row's last edit meanwhile is written
+// the other way round. Whoever waited for both would be in a deadlock, which PostgreSQL ends by failing one of them.
+TEST(Failures, AnEditThatTakesLongIsNotFailedByAVerdict) {
+    SyncedWorld world{{.leads = 50}};
+    world.backfill_and_drain();
+    world.start();
+    EXPECT_TRUE(world.becomes(state, "following"));
+    const auto leads = world.campaign_leads(2);
+    world.instantly().add_fault(
+        {{"kind", "hang"}, {"method", "PATCH"}, {"path", leads[0]}, {"ms", 600}, {"count", 1}});
+    world.instantly().add_fault({{"kind", "status"}, {"method", "PATCH"}, {"path", leads[0]}, {"status", 400}});
+    world.sql("UPDATE crm.leads SET phone = '+1' WHERE instantly_id = '" + leads[0] + "'");
+    ASSERT_TRUE(world.becomes("SELECT count(*) FROM sync.base WHERE expected IS NOT NULL", "1"));
+    EXPECT_NO_THROW(world.sql("UPDATE crm.leads SET phone = '+2' WHERE instantly_id = '" + leads[0]
+                              + "' OR (instantly_id = '" + leads[1] + "' AND pg_sleep(3) IS NOT NULL)"));
+    EXPECT_TRUE(world.becomes("SELECT sync_status FROM crm.leads WHERE instantly_id = '" + leads[0] + "'", "error"));
+    EXPECT_TRUE(world.settles());
+    EXPECT_EQ(world.instantly().lead(leads[1]).value()["phone"], "+2");
+}
+
 TEST(Failures, SlowLeadsHoldUpNoOther) {
     SyncedWorld world{{.leads = 50, .patience = 30s}};
     world.backfill_and_drain();

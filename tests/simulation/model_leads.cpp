@@ -183,6 +183,10 @@ std::vector<store::LocalRow> ModelLeads::rows(const std::vector<LeadId>& ids) {
     return found;
 }
 
+std::unordered_set<std::string> ModelLeads::lock_free(const std::vector<LeadId>& /*ids*/) {
+    return {};  // transactions of the model come one after another
+}
+
 std::unordered_set<std::string> ModelLeads::without_lead(const std::vector<LeadId>& ids) {
     const auto& rows = transaction_.read().rows;
     std::unordered_set<std::string> found;

@@ -150,6 +150,24 @@ void ModelQueue::defer_together(const std::vector<Claim>& claims, std::chrono::m
     defer(claims, std::chrono::duration_cast<std::chrono::milliseconds>(due_in));
 }
 
+std::vector<Claim> ModelQueue::give_back(const std::vector<Claim>& claims, std::chrono::milliseconds delay) {
+    defer(claims, delay);
+    return {};
+}
+
+std::unordered_set<std::string> ModelQueue::renew(const std::vector<Claim>& claims, std::chrono::milliseconds lease) {
+    std::unordered_set<std::string> ours;
+    auto& queue = transaction_.write().queue;
+    for (const auto& claim : claims) {
+        const auto found = queue.find(claim.id);
+        if (found == queue.end() || found->second.lease_token != claim.lease_token) continue;
+        if (found->second.generation != claim.generation) continue;
+        found->second.lease_until = transaction_.now() + lease;
+        ours.insert(claim.id.text);
+    }
+    return ours;
+}
+
 void ModelQueue::put_aside(const std::vector<Claim>& claims, std::chrono::milliseconds how_long) {
     auto& queue = transaction_.write().queue;
     for (const auto& claim : claims) {
@@ -234,14 +252,15 @@ void ModelQueue::release_lease(std::int64_t token) {
     }
 }
 
-void ModelQueue::release_all() {
-    if (transaction_.read().queue.empty()) return;
+std::vector<Claim> ModelQueue::release_all() {
+    if (transaction_.read().queue.empty()) return {};
     for (auto& [id, lead] : transaction_.write().queue) {
         if (!lead.lease_token) continue;
         lead.lease_token.reset();
         lead.lease_until.reset();
         lead.due_at = std::min(lead.due_at, transaction_.now());
     }
+    return {};
 }
 
 std::optional<std::chrono::milliseconds> ModelQueue::next_due(bool creates_too) {

@@ -20,6 +20,10 @@ public:
     void complete(const std::vector<store::Claim>& claims) override;
     void defer(const std::vector<store::Claim>& claims, std::chrono::milliseconds delay) override;
     void defer_together(const std::vector<store::Claim>& claims, std::chrono::milliseconds delay) override;
+    std::vector<store::Claim> give_back(const std::vector<store::Claim>& claims,
+                                        std::chrono::milliseconds delay) override;
+    std::unordered_set<std::string> renew(const std::vector<store::Claim>& claims,
+                                          std::chrono::milliseconds lease) override;
     void put_aside(const std::vector<store::Claim>& claims, std::chrono::milliseconds how_long) override;
     void retry(const std::vector<store::FailedClaim>& failed) override;
     void resent(const std::vector<store::FailedClaim>& failed) override;
@@ -28,7 +32,7 @@ public:
     void look_again(const std::vector<sync::LeadId>& ids, std::chrono::milliseconds delay) override;
     void forget_dead(const std::vector<sync::LeadId>& ids) override;
     void release_lease(std::int64_t token) override;
-    void release_all() override;
+    std::vector<store::Claim> release_all() override;
     std::optional<std::chrono::milliseconds> next_due(bool creates_too) override;
     void has_grown() override {}
     bool is_idle() override;

@@ -36,6 +36,7 @@ without 'stale answers' sync/observe.cpp 'if (known.written_at && observation.re
 without 'generation' tests/simulation/model_queue.cpp 'return {&found->second, found->second.generation == claim.generation};' 'return {&found->second, true};'
 without 'create adoption' daemon/observation.cpp 'if (found == rows.end() || options_.adopted' 'if (true || found == rows.end() || options_.adopted'
 without 'normalising servers' sync/merge.cpp 'const bool arrived = as_sent || !agree(remote, base);' 'const bool arrived = as_sent;'
-without 'lost claims' daemon/pusher.cpp 'if (lost_token) transaction.queue.release_lease(*lost_token);' 'if (lost_token) return;'
+without 'lost claims' daemon/pusher.cpp 'transaction.queue.release_lease(token);' 'if (token < 0) transaction.queue.release_lease(token);'
+without 'failed batches' daemon/lease_returns.cpp 'std::ranges::move(claims, std::back_inserter(waiting_));' 'if (claims.empty()) std::ranges::move(claims, std::back_inserter(waiting_));'
 without 'expected overlay' sync/merge.cpp 'if (!arrived && !expired) {' 'if (!arrived && expired && !expired) {'
 exit $missed
