@@ -92,6 +92,8 @@ void Daemon::return_what_is_left() {
 void Daemon::run(Reload reload) {
     std::signal(SIGHUP, SIG_IGN);  // until there is something to reload
     start_once_database_is_up();
+    database_.pushing.stay_behind(listener_.fence());
+    database_.reading.stay_behind(listener_.fence());
     spdlog::info("leadsync drives {} workspace(s)", config_.workspaces.size());
     sd_notify(0, "READY=1");
     std::exception_ptr failed;

@@ -12,7 +12,7 @@ void Leads::note_active(const std::vector<store::ActiveLead>& leads) {
         SELECT $1, u.instantly_id, 'epoch'::timestamptz + u.until * interval '1 microsecond'
         FROM unnest($2::uuid[], $3::int8[]) AS u(instantly_id, until) ORDER BY u.instantly_id
         ON CONFLICT (workspace, instantly_id) DO UPDATE SET until = excluded.until
-        WHERE a.until < excluded.until - interval '1 hour'
+        WHERE a.until < excluded.until - interval '5 minutes'
     )sql"};
     if (leads.empty()) return;
     BinaryArray ids{BinaryArray::Element::uuid};

@@ -5,7 +5,7 @@
 namespace leadsync::postgres {
 namespace {
 
-std::unique_ptr<pqxx::connection> connect(const std::string& url) {
+std::unique_ptr<pqxx::connection> connect(const std::string& url, const Fence* fence) {
     auto connection = open_connection(url);
     pqxx::nontransaction session{*connection};
     session.exec(R"sql(
@@ -14,6 +14,7 @@ std::unique_ptr<pqxx::connection> connect(const std::string& url) {
         SET timezone = 'UTC';
         SET client_min_messages = warning)sql");
     session.exec("SET lock_timeout = " + std::to_string(lock_patience.count()));
+    if (fence != nullptr) fence->check(session);
     return connection;
 }
 
@@ -35,7 +36,7 @@ Database::Borrowed Database::borrow() {
             if (connection->is_open()) return {*this, std::move(connection)};
         }
     }
-    return {*this, connect(url_)};
+    return {*this, connect(url_, fence_)};
 }
 
 Database::Borrowed::Borrowed(Database& database, std::unique_ptr<pqxx::connection> connection)

@@ -16,6 +16,8 @@
 #include <boost/asio/use_awaitable.hpp>
 #include <pqxx/pqxx>
 
+#include "connectors/postgres/fence.hpp"
+
 namespace leadsync::postgres {
 
 /// How long a statement waits for a row that somebody writes. Less than PostgreSQL waits before it looks for
@@ -56,6 +58,9 @@ public:
 
     [[nodiscard]] const std::string& url() const { return url_; }
 
+    /// Connects only where `fence` lets it, from now on. It outlives this.
+    void stay_behind(const Fence& fence) { fence_ = &fence; }
+
 private:
     /// Gives the connection back when it goes, unless it broke.
     class Borrowed {
@@ -93,6 +98,7 @@ private:
     Borrowed borrow();
 
     std::string url_;
+    const Fence* fence_ = nullptr;
     std::mutex mutex_;
     std::vector<std::unique_ptr<pqxx::connection>> idle_;
     boost::asio::thread_pool threads_;

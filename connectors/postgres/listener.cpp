@@ -76,6 +76,7 @@ Listener::~Listener() = default;
 void Listener::connect() {
     connection_.reset();
     connection_ = open(url_, workspaces_);
+    fence_.raise(*connection_);
 }
 
 boost::asio::awaitable<void> Listener::reconnect(boost::asio::any_io_executor blocking) {
@@ -90,6 +91,7 @@ boost::asio::awaitable<void> Listener::reconnect(boost::asio::any_io_executor bl
             blocking, std::move(opening),
             boost::asio::bind_cancellation_slot(boost::asio::cancellation_slot{}, boost::asio::use_awaitable));
     } while (locked != workspaces_);
+    fence_.raise(*connection);
     connection_ = std::move(connection);
 }
 

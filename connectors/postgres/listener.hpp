@@ -9,6 +9,8 @@
 #include <boost/asio/awaitable.hpp>
 #include <pqxx/pqxx>
 
+#include "connectors/postgres/fence.hpp"
+
 namespace leadsync::postgres {
 
 /// Another process drives a workspace that this one was to drive.
@@ -36,6 +38,9 @@ public:
     /// The same for a connection that broke, on a thread of `blocking`: a server that is out of reach is waited for.
     boost::asio::awaitable<void> reconnect(boost::asio::any_io_executor blocking);
 
+    /// Shows where the locks are, of this connection and those after it.
+    [[nodiscard]] const Fence& fence() const { return fence_; }
+
     /// Calls `wake` for every notification, until the connection breaks (pqxx::broken_connection) or it is cancelled.
     boost::asio::awaitable<void> run(std::function<void()> wake);
 
@@ -46,6 +51,7 @@ private:
     std::string url_;
     std::vector<std::string> workspaces_;
     std::unique_ptr<pqxx::connection> connection_;
+    Fence fence_;
 };
 
 }  // namespace leadsync::postgres

@@ -44,5 +44,33 @@ TEST(Connection, ThatBrokeIsNotUsedAgain) {
     });
 }
 
+// After a failover the locks are another process's to take, while the session that had them has heard nothing yet.
+TEST(Connection, IsMadeOnlyWhereTheLocksAre) {
+    const test_support::TestDatabase database;
+    Fence fence;
+    const auto connects = [&] {
+        Database leadsync{database.url(), 1};
+        leadsync.stay_behind(fence);
+        try {
+            leadsync.run_blocking([](pqxx::work& transaction) { transaction.exec("SELECT 1"); });
+            return true;
+        } catch (const pqxx::broken_connection&) {
+            return false;
+        }
+    };
+    EXPECT_TRUE(connects()) << "nothing is locked yet";
+    auto holder = open_connection(database.url());
+    pqxx::nontransaction{*holder}.exec("SET timezone = 'Asia/Kathmandu'");
+    fence.raise(*holder);
+    EXPECT_TRUE(connects());
+    const auto backend = std::to_string(holder->backendpid());
+    pqxx::connection other{database.url()};
+    pqxx::nontransaction{other}.exec("SELECT pg_terminate_backend(" + backend + ", 10000)");
+    EXPECT_FALSE(connects());
+    holder = open_connection(database.url());
+    fence.raise(*holder);
+    EXPECT_TRUE(connects());
+}
+
 }  // namespace
 }  // namespace leadsync::postgres

@@ -283,11 +283,15 @@ TEST_P(LeadsContract, KnowsWhichLeadsAreActiveAndForHowLong) {
     note(3, 600min);
     note(1, 30min);
     EXPECT_EQ(count(61min), 4) << "longer for 3, and no shorter for 1";
+    note(4, 60min);
+    note(4, 119min);
+    EXPECT_EQ(active(3, 9, 118min), (std::vector{instantly_id(4), instantly_id(5)}))
+        << "active again just before the end";
 
     store_->erase(lead_id(1));
     mark_gone(2, sync::RemoteDeletes::mark);
     store_->run([&](Transaction& transaction) { transaction.leads.forget_inactive(now); });
-    EXPECT_EQ(active(0, 9, 0min), (std::vector{instantly_id(3), instantly_id(5)}));
+    EXPECT_EQ(active(0, 9, 0min), (std::vector{instantly_id(3), instantly_id(4), instantly_id(5)}));
     store_->run([&](Transaction& transaction) { transaction.leads.forget_inactive(now + 601min); });
     EXPECT_EQ(count(0min), 0);
 }

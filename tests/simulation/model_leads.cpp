@@ -244,7 +244,7 @@ void ModelLeads::note_active(const std::vector<store::ActiveLead>& leads) {
     for (const auto& lead : leads) {
         const auto& active = transaction_.read().active;
         const auto found = active.find(lead.id);
-        if (found == active.end() || found->second < lead.until - std::chrono::hours{1})
+        if (found == active.end() || found->second < lead.until - std::chrono::minutes{5})
             transaction_.write().active[lead.id] = lead.until;
     }
 }

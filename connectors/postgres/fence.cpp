@@ -1,0 +1,30 @@
+#include "connectors/postgres/fence.hpp"
+
+namespace leadsync::postgres {
+namespace {
+
+constexpr auto start_of = "SELECT pid || ' ' || extract(epoch FROM backend_start) FROM pg_stat_activity WHERE pid = ";
+
+}  // namespace
+
+void Fence::raise(pqxx::connection& holder) {
+    pqxx::nontransaction session{holder};
+    auto name = session.exec1(std::string{start_of} + "pg_backend_pid()")[0].as<std::string>();
+    const std::lock_guard lock{mutex_};
+    holder_ = std::move(name);
+}
+
+void Fence::check(pqxx::transaction_base& session) const {
+    std::string expected;
+    {
+        const std::lock_guard lock{mutex_};
+        expected = holder_;
+    }
+    if (expected.empty()) return;
+    const auto pid = expected.substr(0, expected.find(' '));
+    const auto rows = session.exec(start_of + pid);
+    if (rows.empty() || rows[0][0].as<std::string>("") != expected)
+        throw pqxx::broken_connection{"the session that holds the locks of the workspaces is gone"};
+}
+
+}  // namespace leadsync::postgres
