@@ -6,11 +6,19 @@ namespace leadsync::daemon {
 
 using store::Transaction;
 
+namespace {
+
+/// For whoever looks for it on Instantly.
+std::string id_of(const std::string& item) {
+    const auto json = nlohmann::json::parse(item, nullptr, false);
+    return json.is_object() && json.contains("id") ? json["id"].dump() : "none";
+}
+
+}  // namespace
+
 asio::awaitable<ObserveResult> Intake::take_in(instantly::ScannedPage page, sync::Instant requested_at,
                                                std::optional<store::Stretch> stretch, Step step) {
-    for (const auto& item : page.unusable)
-        spdlog::warn("workspace {}: an item of the page is no lead and is passed over: {}", workspace_,
-                     item.substr(0, 200));
+    tell_of_unusable(page);
     const Asked asked{requested_at, clock_.wall()};
     std::optional<ObserveResult> result;
     try {
@@ -20,6 +28,7 @@ asio::awaitable<ObserveResult> Intake::take_in(instantly::ScannedPage page, sync
     }
     if (!result) {
         instantly::ScannedPage whole{page.whole()};
+        tell_of_unusable(whole);  // scanned, an item is taken for a lead by its id alone
         result = co_await write(whole, asked, stretch, step);
     }
     // Rows that somebody else has locked are not waited for: the queue comes back to them.
@@ -32,6 +41,12 @@ asio::awaitable<ObserveResult> Intake::take_in(instantly::ScannedPage page, sync
     }
     if (!result->merged.empty() || !result->busy.empty() || !result->still_there.empty()) queued_.set();
     co_return *std::move(result);
+}
+
+void Intake::tell_of_unusable(const instantly::ScannedPage& page) const {
+    for (const auto& item : page.unusable)
+        spdlog::warn("workspace {}: an item of the page is no lead and is passed over (id: {}): {}", workspace_,
+                     id_of(item), item.substr(0, 200));
 }
 
 asio::awaitable<ObserveResult> Intake::write(instantly::ScannedPage& page, const Asked& asked,

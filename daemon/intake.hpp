@@ -38,6 +38,7 @@ public:
                                                   std::optional<store::Stretch> stretch, Step step);
 
 private:
+    void tell_of_unusable(const instantly::ScannedPage& page) const;
     boost::asio::awaitable<ObserveResult> write(instantly::ScannedPage& page, const Asked& asked,
                                                 const std::optional<store::Stretch>& stretch, const Step& step);
 

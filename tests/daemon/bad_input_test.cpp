@@ -1,4 +1,12 @@
+#include <memory>
+#include <sstream>
+#include <string>
+#include <utility>
+
 #include <gtest/gtest.h>
+#include <spdlog/logger.h>
+#include <spdlog/sinks/ostream_sink.h>
+#include <spdlog/spdlog.h>
 
 #include "connectors/instantly/api_error.hpp"
 #include "tests/daemon/synced_world.hpp"
@@ -27,6 +35,47 @@ TEST(BadInput, ALeadThatBreaksTheDocumentationIsKeptAsFarAsItGoesAndHoldsUpNoOth
             EXPECT_EQ(length, "1");
         }
     }
+}
+
+/// What is logged while it lives.
+class Log {
+public:
+    Log() {
+        auto logger = std::make_shared<spdlog::logger>("", std::make_shared<spdlog::sinks::ostream_sink_mt>(text_));
+        logger->set_level(spdlog::level::warn);
+        spdlog::set_default_logger(std::move(logger));
+    }
+    ~Log() { spdlog::set_default_logger(before_); }
+    Log(const Log&) = delete;
+    Log& operator=(const Log&) = delete;
+
+    /// The lines with this in them since the last call.
+    std::size_t lines_with(std::string_view what) {
+        std::istringstream text{std::exchange(text_, {}).str()};
+        std::size_t count = 0;
+        for (std::string line; std::getline(text, line);)
+            if (line.find(what) != std::string::npos) ++count;
+        return count;
+    }
+
+private:
+    std::ostringstream text_;
+    std::shared_ptr<spdlog::logger> before_ = spdlog::default_logger();
+};
+
+TEST(BadInput, ALeadThatIsNoneIsToldWithEveryPageThatShowsIt) {
+    SyncedWorld world{{.leads = 120}};
+    world.backfill_and_drain();
+    world.instantly().set_switches({{"broken_leads", {{documented, "payload_list"}}}});
+    Log log;
+    world.sweep();
+    EXPECT_EQ(log.lines_with("passed over"), 1);
+    world.sweep();
+    EXPECT_EQ(log.lines_with("passed over"), 1);
+    world.sql("DELETE FROM sync.base WHERE instantly_id = '" + std::string{documented} + "'");
+    world.sweep();
+    EXPECT_EQ(log.lines_with("passed over"), 1) << "whether it is known or not";
+    EXPECT_EQ(world.value("SELECT count(*) FROM sync.absent"), "0");
 }
 
 TEST(BadInput, NumbersOutsideTheirEnumAndValuesOfAnotherTypeAreKept) {

@@ -28,8 +28,16 @@ std::string without_required(const std::string& lead) {
     return dump(json);
 }
 
+/// No client can make a lead of that.
+std::string with_a_list_as_payload(const std::string& lead) {
+    auto json = Json::parse(lead);
+    json["payload"] = Json::array({"a", "list"});
+    return dump(json);
+}
+
 std::string broken(std::string lead, std::string_view how) {
     if (how == "missing_required") return without_required(lead);
+    if (how == "payload_list") return with_a_list_as_payload(lead);
     if (how == "invalid_utf8") insert_variable(lead, "\"\xC3\x28\xFF\"");
     if (how == "lone_surrogate") insert_variable(lead, R"("\ud83d")");
     if (how == "nul_character") insert_variable(lead, R"("a\u0000b")");

@@ -128,6 +128,7 @@ TEST_F(Faulty, BreaksSingleLeads) {
     const auto incomplete = TestJson::parse(body_with("missing_required"))["items"][0];
     EXPECT_FALSE(incomplete.contains("timestamp_updated"));
     EXPECT_TRUE(incomplete.contains("email"));
+    EXPECT_TRUE(TestJson::parse(body_with("payload_list"))["items"][0]["payload"].is_array());
 }
 
 TEST_F(Faulty, EndsWithAReset) {

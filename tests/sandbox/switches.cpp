@@ -70,8 +70,8 @@ void check_choice(std::string_view key, const Json& value) {
 }
 
 void check_broken_leads(const Json& value) {
-    constexpr std::array<std::string_view, 5> kinds{"invalid_utf8", "lone_surrogate", "nul_character", "oversize",
-                                                    "missing_required"};
+    constexpr std::array<std::string_view, 6> kinds{"invalid_utf8", "lone_surrogate",   "nul_character",
+                                                    "oversize",     "missing_required", "payload_list"};
     for (const auto& [id, kind] : value.items()) {
         if (kind.is_string() && std::ranges::count(kinds, kind.get<std::string>()) > 0) continue;
         throw std::invalid_argument{"broken_leads: a lead cannot be " + kind.dump()};
