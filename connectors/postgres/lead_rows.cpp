@@ -269,11 +269,12 @@ std::vector<KnownLead> load_leads(pqxx::transaction_base& transaction, const std
 
 std::vector<store::LocalRow> load_rows(pqxx::transaction_base& transaction, const std::string& workspace,
                                        const std::vector<sync::LeadId>& ids) {
-    static const Statement statement{"load_rows", "SELECT l.id, " + content_columns() + R"sql(
-        FROM crm.leads l WHERE l.workspace = $1 AND l.id = ANY ($2::uuid[]) ORDER BY l.id)sql"};
+    // Planned each time, as in leads.cpp.
+    static const std::string query = "SELECT l.id, " + content_columns() + R"sql(
+        FROM crm.leads l WHERE l.workspace = $1 AND l.id = ANY ($2::uuid[]) ORDER BY l.id)sql";
     std::vector<store::LocalRow> rows;
     if (ids.empty()) return rows;
-    for (const auto& row : execute(transaction, statement, workspace, array_of(ids)))
+    for (const auto& row : transaction.exec_params(query, workspace, array_of(ids)))
         rows.push_back({{row[0].c_str()}, content_from(row, 1)});
     return rows;
 }

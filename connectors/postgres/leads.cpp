@@ -84,61 +84,97 @@ std::unordered_set<std::string> Leads::here_or_deleted(const std::vector<LeadId>
 
 std::unordered_map<std::string, store::LocalRow> Leads::adoptable(const std::vector<store::Identity>& leads,
                                                                   store::Lock lock) {
+    auto row_of_lead = look_for_rows(leads, nullptr);
+    if (lock == store::Lock::rows && !row_of_lead.empty()) {
+        // Looked for anew behind the lock: whoever held one of the rows may have written it.
+        std::vector<LeadId> ids;
+        for (const auto& [lead, row] : row_of_lead) ids.push_back(row);
+        const auto locked = without_lead(ids);
+        row_of_lead = look_for_rows(leads, &locked);
+    }
+    std::vector<LeadId> ids;
+    std::unordered_map<std::string, std::string> lead_of_row;
+    for (const auto& [lead, row] : row_of_lead) {
+        ids.push_back(row);
+        lead_of_row.emplace(row.text, lead);
+    }
+    std::unordered_map<std::string, store::LocalRow> found;
+    for (auto& row : rows(ids)) {
+        auto lead = lead_of_row.at(row.id.text);
+        found.emplace(std::move(lead), std::move(row));
+    }
+    return found;
+}
+
+// Looks for a few rows of many are planned each time, not prepared: by a plan that was kept from when the table was
+// small each of them would read all of it.
+
+/// Which row is which lead, without a lock, by the lead's id on Instantly. With `among` only these rows are looked
+/// at.
+std::unordered_map<std::string, LeadId> Leads::look_for_rows(const std::vector<store::Identity>& leads,
+                                                             const std::unordered_set<std::string>* among) {
+    // Each lead by its email, behind OFFSET 0: of rows without a lead there may be a million, and as long as nothing
+    // is known of how many, PostgreSQL would begin with those.
     static const std::string query = R"sql(
+        WITH without_email AS MATERIALIZED (
+            SELECT r.* FROM sync.creates n
+            CROSS JOIN LATERAL (
+                SELECT r.id, r.campaign, r.list_id, r.instantly_id, r.email FROM crm.leads r
+                WHERE r.workspace = $1 AND r.id = n.lead_id OFFSET 0
+            ) r
+            WHERE n.workspace = $1 AND r.email IS NULL
+        )
         SELECT u.instantly_id, l.id, u.email IS NULL, c.sent::text,
                (l.campaign = u.campaign OR (l.campaign IS NULL AND l.list_id = u.list_id)) IS TRUE
         FROM unnest($2::uuid[], $3::text[], $4::uuid[], $5::uuid[], $6::timestamptz[])
              AS u(instantly_id, email, campaign, list_id, created)
-        JOIN crm.leads l ON l.workspace = $1 AND l.instantly_id IS NULL
-                        AND (lower(l.email) = lower(u.email)
-                             OR u.email IS NULL AND l.email IS NULL
-                                AND l.id IN (SELECT n.lead_id FROM sync.creates n WHERE n.workspace = $1))
+        CROSS JOIN LATERAL (
+            SELECT r.id, r.campaign, r.list_id, r.instantly_id, r.email FROM crm.leads r
+            WHERE r.workspace = $1 AND lower(r.email) = lower(u.email)
+            UNION ALL
+            SELECT * FROM without_email WHERE u.email IS NULL
+            OFFSET 0
+        ) l
         LEFT JOIN sync.creates c ON c.workspace = $1 AND c.lead_id = l.id
-        WHERE l.campaign = u.campaign OR (l.campaign IS NULL AND l.list_id = u.list_id)
-           OR u.created >= c.attempted_at - $7::int8 * interval '1 second'
+        WHERE l.instantly_id IS NULL
+          AND (l.campaign = u.campaign OR (l.campaign IS NULL AND l.list_id = u.list_id)
+               OR u.created >= c.attempted_at - $7::int8 * interval '1 second')
         ORDER BY l.id
     )sql";
-    static const Statement look{"adoptable", query};
-    static const Statement lock_rows{"lock_adoptable", query + "FOR NO KEY UPDATE OF l"};
-    if (leads.empty()) return {};
+    std::unordered_map<std::string, LeadId> row_of_lead;
+    if (leads.empty()) return row_of_lead;
     BinaryArray ids{BinaryArray::Element::uuid};
     BinaryArray emails{BinaryArray::Element::text};
     BinaryArray campaigns{BinaryArray::Element::uuid};
     BinaryArray lists{BinaryArray::Element::uuid};
     BinaryArray created{BinaryArray::Element::timestamptz};
+    std::unordered_map<std::string, const sync::Content*> contents;
     for (const auto& lead : leads) {
         ids.add(lead.instantly_id.text);
         emails.add_or_null(lead.email);
         campaigns.add_or_null(lead.campaign);
         lists.add_or_null(lead.list);
         created.add_or_null(lead.created);
+        contents.emplace(lead.instantly_id.text, lead.content);
     }
-    std::unordered_map<std::string, std::string> lead_of_row;
-    std::unordered_set<std::string> taken;
-    std::vector<LeadId> wanted;
-    std::unordered_map<std::string, const sync::Content*> contents;
-    for (const auto& lead : leads) contents.emplace(lead.instantly_id.text, lead.content);
     const auto is_as_sent = [&](const pqxx::row& row) {
         const auto* content = contents.at(row[0].c_str());
         return content != nullptr && !row[3].is_null()
                && sync::shows_all(*content, expectations_from_json(nlohmann::json::parse(row[3].c_str())));
     };
     const auto pairs =
-        execute(transaction_, lock == store::Lock::rows ? lock_rows : look, workspace_, ids.finish(), emails.finish(),
-                campaigns.finish(), lists.finish(), created.finish(), store::NotedCreate::clock_slack.count());
+        transaction_.exec_params(query, workspace_, ids.finish(), emails.finish(), campaigns.finish(), lists.finish(),
+                                 created.finish(), store::NotedCreate::clock_slack.count());
+    std::unordered_set<std::string> taken;
     for (const bool where_it_says : {true, false})
         for (const auto& row : pairs) {
             if (row[4].as<bool>() != where_it_says || (row[2].as<bool>() && !is_as_sent(row))) continue;
-            if (lead_of_row.contains(row[1].c_str()) || !taken.insert(row[0].c_str()).second) continue;
-            lead_of_row.emplace(row[1].c_str(), row[0].c_str());
-            wanted.push_back({row[1].c_str()});
+            if (among != nullptr && !among->contains(row[1].c_str())) continue;
+            if (taken.contains(row[1].c_str()) || row_of_lead.contains(row[0].c_str())) continue;
+            taken.insert(row[1].c_str());
+            row_of_lead.emplace(row[0].c_str(), LeadId{row[1].c_str()});
         }
-    std::unordered_map<std::string, store::LocalRow> found;
-    for (auto& row : rows(wanted)) {
-        auto lead = lead_of_row.at(row.id.text);
-        found.emplace(std::move(lead), std::move(row));
-    }
-    return found;
+    return row_of_lead;
 }
 
 std::vector<store::LocalRow> Leads::rows(const std::vector<LeadId>& ids) {
@@ -161,13 +197,13 @@ std::unordered_set<std::string> Leads::lock_free(const std::vector<LeadId>& ids)
 }
 
 std::unordered_set<std::string> Leads::without_lead(const std::vector<LeadId>& ids) {
-    static const Statement statement{"without_lead", R"sql(
+    static const std::string query = R"sql(
         SELECT id FROM crm.leads WHERE workspace = $1 AND id = ANY ($2::uuid[]) AND instantly_id IS NULL
         ORDER BY id FOR NO KEY UPDATE
-    )sql"};
+    )sql";
     std::unordered_set<std::string> found;
     if (ids.empty()) return found;
-    for (const auto& row : execute(transaction_, statement, workspace_, array_of(ids))) found.insert(row[0].c_str());
+    for (const auto& row : transaction_.exec_params(query, workspace_, array_of(ids))) found.insert(row[0].c_str());
     return found;
 }
 

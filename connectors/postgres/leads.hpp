@@ -73,6 +73,8 @@ public:
     void keep_gone(const std::vector<sync::LeadId>& ids) override;
 
 private:
+    std::unordered_map<std::string, sync::LeadId> look_for_rows(const std::vector<store::Identity>& leads,
+                                                                const std::unordered_set<std::string>* among);
     void seen(const std::vector<sync::InstantlyId>& ids);
     void no_longer_unborn(const pqxx::binarystring& ids);
 

@@ -155,6 +155,79 @@ TEST(PostgresStore, WaitsForNoRowThatSomebodyIsWriting) {
     });
 }
 
+/// A page's leads are looked for by their emails: rows without a lead may be as many as leads.
+TEST(PostgresStore, LooksForRowsToAdoptWithoutReadingAllThatHaveNoLead) {
+    const test_support::TestDatabase database;
+    Database leadsync{database.url(), 1};
+    const auto insert = [&](int from, int to) {
+        leadsync.run_blocking([&](pqxx::work& transaction) {
+            transaction.exec_params(
+                "INSERT INTO crm.leads (workspace, id, email, list_id) SELECT 'acme', gen_random_uuid(), "
+                "'contact' || n || '@acme.io', $3 FROM generate_series($1::int, $2::int) n",
+                from, to, other.text);
+        });
+    };
+    leadsync.run_blocking([](pqxx::work& transaction) {
+        Workspaces::declare(transaction, {"acme"});
+        transaction.exec("ALTER TABLE crm.leads SET (autovacuum_enabled = false)");
+    });
+    insert(1, 20);
+    leadsync.run_blocking([](pqxx::work& transaction) { transaction.exec("ANALYZE crm.leads"); });
+    std::vector<store::Identity> page;
+    for (int n = 0; n < 10; ++n) {
+        const auto number = std::to_string(n);
+        const sync::InstantlyId id{"dddddddd-0000-4000-8000-00000000000" + number};
+        page.push_back({id, n < 8 ? sync::Value{"Contact" + number + "@acme.io"} : std::nullopt, std::nullopt,
+                        other.text, std::nullopt});
+    }
+    const std::string workspace = "acme";
+    const auto rows_read_by_a_look = [&] {
+        return leadsync.run_blocking([&](pqxx::work& transaction) {
+            const auto before = rows_read(transaction, "crm.leads");
+            EXPECT_EQ((Leads{transaction, workspace}.adoptable(page, store::Lock::rows).size()), 7);
+            return rows_read(transaction, "crm.leads") - before;
+        });
+    };
+    for (int plans = 0; plans < 10; ++plans) rows_read_by_a_look();
+    insert(21, 20'000);
+    EXPECT_LT(rows_read_by_a_look(), 100);
+    leadsync.run_blocking([](pqxx::work& transaction) { transaction.exec("ANALYZE crm.leads"); });
+    EXPECT_LT(rows_read_by_a_look(), 100) << "whatever is known of the rows";
+}
+
+TEST(PostgresStore, DoesNotAdoptARowThatIsSetElsewhereWhileItWaitsForIt) {
+    const test_support::TestDatabase database;
+    Database leadsync{database.url(), 1};
+    leadsync.run_blocking([](pqxx::work& transaction) {
+        Workspaces::declare(transaction, {"acme"});
+        transaction.exec_params(
+            "INSERT INTO crm.leads (workspace, id, email, list_id) VALUES ('acme', $1, 'ada@acme.io', $1), "
+            "('acme', $2, 'joan@acme.io', $1)",
+            edited.text, other.text);
+    });
+    pqxx::connection user{database.url()};
+    pqxx::work edit{user};
+    edit.exec_params("UPDATE crm.leads SET list_id = $2 WHERE id = $1", edited.text, other.text);
+    const std::vector<store::Identity> page{
+        {{"dddddddd-0000-4000-8000-000000000001"}, "ada@acme.io", std::nullopt, edited.text, std::nullopt},
+        {{"dddddddd-0000-4000-8000-000000000002"}, "joan@acme.io", std::nullopt, edited.text, std::nullopt}};
+    auto adoption = std::async(std::launch::async, [&] {
+        return leadsync.run_blocking([&](pqxx::work& transaction) {
+            const std::string workspace = "acme";
+            return Leads{transaction, workspace}.adoptable(page, store::Lock::rows);
+        });
+    });
+    pqxx::connection onlooker{database.url()};
+    for (bool waits = false; !waits && adoption.wait_for(1ms) == std::future_status::timeout;) {
+        pqxx::work look{onlooker};
+        waits = look.exec1("SELECT EXISTS (SELECT FROM pg_locks WHERE NOT granted)")[0].as<bool>();
+    }
+    edit.commit();
+    const auto adopted = adoption.get();
+    ASSERT_EQ(adopted.size(), 1);
+    EXPECT_EQ(adopted.begin()->second.id, other);
+}
+
 /// What an edit at rest is claimed by: durable at once, known by its token, and no more than the one statement.
 TEST(PostgresStore, ClaimsByASingleStatementOutsideATransaction) {
     const test_support::TestDatabase database;
