@@ -195,6 +195,32 @@ TEST(PostgresStore, LooksForRowsToAdoptWithoutReadingAllThatHaveNoLead) {
     EXPECT_LT(rows_read_by_a_look(), 100) << "whatever is known of the rows";
 }
 
+/// Of every page it is asked whether a lead of it was taken for gone, and a million of those may wait for an
+/// operator.
+TEST(PostgresStore, FindsLeadsThatAreBackWithoutReadingAllThatAreGone) {
+    const test_support::TestDatabase database;
+    Database leadsync{database.url(), 1};
+    leadsync.run_blocking([](pqxx::work& transaction) {
+        Workspaces::declare(transaction, {"acme"});
+        transaction.exec(
+            "INSERT INTO sync.absent (workspace, lead_id, instantly_id, confirmed_at) SELECT 'acme', id, id, "
+            "CASE WHEN n % 2 = 0 THEN now() END FROM (SELECT n, gen_random_uuid() AS id "
+            "FROM generate_series(1, 20000) n) ids");
+    });
+    leadsync.run_blocking([](pqxx::work& transaction) { transaction.exec("ANALYZE sync.absent"); });
+    sync::LeadRow lead{.id = edited, .instantly_id = {other.text}};
+    leadsync.run_blocking([&](pqxx::work& transaction) {
+        const std::string workspace = "acme";
+        Leads leads{transaction, workspace};
+        const auto before = rows_read(transaction, "sync.absent");
+        leads.insert(std::vector{lead});
+        leads.update(std::vector{lead});
+        EXPECT_FALSE((leads.look_up(store::Stretch{}, 10).is_settled));
+        EXPECT_EQ(leads.absent(store::Absence::sweep, 10).size(), 10);
+        EXPECT_LT(rows_read(transaction, "sync.absent") - before, 100);
+    });
+}
+
 TEST(PostgresStore, DoesNotAdoptARowThatIsSetElsewhereWhileItWaitsForIt) {
     const test_support::TestDatabase database;
     Database leadsync{database.url(), 1};
