@@ -6,6 +6,7 @@
 #include <unordered_set>
 
 #include "sync/freshness.hpp"
+#include "sync/id_space.hpp"
 
 namespace leadsync::daemon {
 namespace {
@@ -246,29 +247,62 @@ private:
 
     void adopt_or_add(const std::vector<Observation*>& unknown) {
         if (unknown.empty()) return;
+        const auto lock = options_.dry_run ? store::Lock::none : store::Lock::rows;
+        std::vector<sync::InstantlyId> ids;
+        ids.reserve(unknown.size());
+        for (const auto* observation : unknown) ids.push_back(observation->lead.id);
+        const auto others = adopt(unknown, transaction_.leads.rows_without_base(ids, lock));
         std::vector<store::Identity> identities;
-        identities.reserve(unknown.size());
-        for (const auto* observation : unknown) {
+        identities.reserve(others.size());
+        for (const auto* observation : others) {
             const auto& content = observation->lead.content;
             identities.push_back({observation->lead.id, content[Field::email], content[Field::campaign],
                                   content[Field::list_id], content[Field::timestamp_created], &content});
         }
-        const auto lock = options_.dry_run ? store::Lock::none : store::Lock::rows;
-        const auto rows = transaction_.leads.adoptable(identities, lock);
-        const bool tells_new = transaction_.progress.is_backfilled();
-        to_insert_.reserve(unknown.size());
-        for (auto* observation : unknown) {
+        const auto fresh = adopt(others, transaction_.leads.adoptable(identities, lock));
+        const auto row_ids = free_ids(fresh);
+        const bool tells_new = !fresh.empty() && transaction_.progress.is_backfilled();
+        to_insert_.reserve(to_insert_.size() + fresh.size());
+        for (std::size_t i = 0; i < fresh.size(); ++i) {
+            if (tells_new) tell(row_ids[i], "", std::nullopt, fresh[i]->lead.content[Field::email], "appeared");
+            add(row_ids[i], std::move(*fresh[i]));
+        }
+    }
+
+    /// Adopts the rows that were found, by lead; those left over.
+    std::vector<Observation*> adopt(const std::vector<Observation*>& observations,
+                                    const std::unordered_map<std::string, store::LocalRow>& rows) {
+        std::vector<Observation*> left;
+        left.reserve(observations.size());
+        for (auto* observation : observations) {
             const auto found = rows.find(observation->lead.id.text);
             if (found == rows.end() || options_.adopted.contains(found->second.id.text)) {
-                // Deterministic, so that a page taken in twice makes one row.
-                const LeadId id{observation->lead.id.text};
-                if (tells_new) tell(id, "", std::nullopt, observation->lead.content[Field::email], "appeared");
-                add(id, std::move(*observation));
+                left.push_back(observation);
                 continue;
             }
             ++result_.adopted;
             adopt(found->second, *observation);
         }
+        return left;
+    }
+
+    /// Ids for rows of these leads: the lead's own, or one made of it where another row has that. Always the same
+    /// ones, so that a page taken in twice makes one row.
+    std::vector<LeadId> free_ids(const std::vector<Observation*>& observations) {
+        std::vector<LeadId> ids;
+        ids.reserve(observations.size());
+        for (const auto* observation : observations) ids.push_back({observation->lead.id.text});
+        for (auto asked = ids; !asked.empty();) {
+            const auto taken = transaction_.leads.taken(asked);
+            asked.clear();
+            if (taken.empty()) break;
+            for (auto& id : ids) {
+                if (!taken.contains(id.text)) continue;
+                id.text = sync::id_made_of(id.text);
+                asked.push_back(id);
+            }
+        }
+        return ids;
     }
 
     void adopt(const store::LocalRow& row, const Observation& observation) {

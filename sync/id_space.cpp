@@ -12,6 +12,26 @@ namespace {
 constexpr std::string_view no_chance{"-8000-000000000000"};
 constexpr auto last_place = std::numeric_limits<std::uint64_t>::max();
 
+/// 0 for a text that is no hexadecimal number.
+std::uint64_t number_of(const std::string& digits) {
+    std::uint64_t number = 0;
+    const auto [end, error] = std::from_chars(digits.data(), digits.data() + digits.size(), number, 16);
+    return error == std::errc{} && end == digits.data() + digits.size() ? number : 0;
+}
+
+std::string digits_of(std::uint64_t number) {
+    std::array<char, 17> hex{};
+    std::snprintf(hex.data(), hex.size(), "%016llx", static_cast<unsigned long long>(number));
+    return hex.data();
+}
+
+/// As SplitMix64 does.
+std::uint64_t mixed(std::uint64_t bits) {
+    bits = (bits ^ (bits >> 30U)) * 0xBF58476D1CE4E5B9U;
+    bits = (bits ^ (bits >> 27U)) * 0x94D049BB133111EBU;
+    return bits ^ (bits >> 31U);
+}
+
 std::uint64_t place_of_end(const std::optional<std::string>& end) { return end ? place_of(*end) : last_place; }
 
 /// From one lead to the next, at least 1.
@@ -26,16 +46,24 @@ std::uint64_t place_of(std::string_view id) {
     if (id.size() != 36) return 0;
     std::string digits{id.substr(0, 8)};
     digits.append(id.substr(9, 4)).append(id.substr(14, 4));
-    std::uint64_t place = 0;
-    const auto [end, error] = std::from_chars(digits.data(), digits.data() + digits.size(), place, 16);
-    return error == std::errc{} && end == digits.data() + digits.size() ? place : 0;
+    return number_of(digits);
 }
 
 std::string id_at(std::uint64_t place) {
-    std::array<char, 17> hex{};
-    std::snprintf(hex.data(), hex.size(), "%016llx", static_cast<unsigned long long>(place));
-    const std::string digits{hex.data()};
+    const auto digits = digits_of(place);
     return digits.substr(0, 8) + "-" + digits.substr(8, 4) + "-7" + digits.substr(13, 3) + std::string{no_chance};
+}
+
+std::string id_made_of(std::string_view id) {
+    auto high = place_of(id);
+    auto low = number_of(std::string{id.substr(19, 4)}.append(id.substr(24)));
+    high += mixed(low);
+    low += mixed(high);
+    high += mixed(low);
+    const auto first = digits_of(high);
+    const auto last = digits_of((low & 0x3FFFFFFFFFFFFFFFU) | 0x8000000000000000U);
+    return first.substr(0, 8) + "-" + first.substr(8, 4) + "-8" + first.substr(13) + "-" + last.substr(0, 4) + "-"
+           + last.substr(4);
 }
 
 bool is_made_up(std::string_view id) { return id.ends_with(no_chance); }

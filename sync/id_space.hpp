@@ -18,6 +18,9 @@ std::uint64_t place_of(std::string_view id);
 std::string id_at(std::uint64_t place);
 bool is_made_up(std::string_view id);
 
+/// Another UUID, made of this one and of nothing else: version 8, its bits mixed.
+std::string id_made_of(std::string_view id);
+
 /// Leads in order of id, as read in a row.
 struct Stretch {
     std::uint64_t first = 0;

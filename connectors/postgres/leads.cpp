@@ -196,6 +196,42 @@ std::unordered_set<std::string> Leads::lock_free(const std::vector<LeadId>& ids)
     return taken;
 }
 
+std::unordered_map<std::string, store::LocalRow> Leads::rows_without_base(const std::vector<InstantlyId>& leads,
+                                                                          store::Lock lock) {
+    static const std::string query = R"sql(
+        SELECT l.id, l.instantly_id FROM crm.leads l
+        WHERE l.workspace = $1 AND l.instantly_id = ANY ($2::uuid[])
+          AND NOT EXISTS (SELECT FROM sync.base b WHERE b.workspace = $1 AND b.instantly_id = l.instantly_id)
+        ORDER BY l.id
+    )sql";
+    static const std::string lock_too = query + "FOR NO KEY UPDATE OF l";
+    std::unordered_map<std::string, store::LocalRow> found;
+    if (leads.empty()) return found;
+    std::vector<LeadId> ids;
+    std::unordered_map<std::string, std::string> lead_of_row;
+    for (const auto& row :
+         transaction_.exec_params(lock == store::Lock::rows ? lock_too : query, workspace_, array_of(leads))) {
+        ids.push_back({row[0].c_str()});
+        lead_of_row.emplace(row[0].c_str(), row[1].c_str());
+    }
+    for (auto& row : rows(ids)) {
+        auto lead = lead_of_row.at(row.id.text);
+        found.emplace(std::move(lead), std::move(row));
+    }
+    return found;
+}
+
+std::unordered_set<std::string> Leads::taken(const std::vector<LeadId>& ids) {
+    static const std::string query = R"sql(
+        SELECT id FROM crm.leads WHERE workspace = $1 AND id = ANY ($2::uuid[])
+        UNION ALL SELECT lead_id FROM sync.base WHERE workspace = $1 AND lead_id = ANY ($2::uuid[])
+    )sql";
+    std::unordered_set<std::string> found;
+    if (ids.empty()) return found;
+    for (const auto& row : transaction_.exec_params(query, workspace_, array_of(ids))) found.insert(row[0].c_str());
+    return found;
+}
+
 std::unordered_set<std::string> Leads::without_lead(const std::vector<LeadId>& ids) {
     static const std::string query = R"sql(
         SELECT id FROM crm.leads WHERE workspace = $1 AND id = ANY ($2::uuid[]) AND instantly_id IS NULL

@@ -25,6 +25,9 @@ public:
                                                                store::Lock lock) override;
     std::vector<store::LocalRow> rows(const std::vector<sync::LeadId>& ids) override;
     std::unordered_set<std::string> lock_free(const std::vector<sync::LeadId>& ids) override;
+    std::unordered_map<std::string, store::LocalRow> rows_without_base(const std::vector<sync::InstantlyId>& leads,
+                                                                       store::Lock lock) override;
+    std::unordered_set<std::string> taken(const std::vector<sync::LeadId>& ids) override;
     std::unordered_set<std::string> without_lead(const std::vector<sync::LeadId>& ids) override;
     std::vector<sync::LeadId> with_emails(const std::vector<std::string>& emails) override;
     void insert(std::span<const sync::LeadRow> leads) override;

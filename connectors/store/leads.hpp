@@ -145,6 +145,13 @@ public:
     /// Locks those of these rows that nobody else is writing at the moment; tells the others. Waits for none.
     virtual std::unordered_set<std::string> lock_free(const std::vector<sync::LeadId>& ids) = 0;
 
+    /// Rows that stand for one of these leads, which have no base, by the lead: where tables were restored from
+    /// backups of different times.
+    virtual std::unordered_map<std::string, LocalRow> rows_without_base(const std::vector<sync::InstantlyId>& leads,
+                                                                        Lock lock) = 0;
+    /// Which of these ids a row or a base has. A user may choose the id of a row, and why not that of a lead.
+    virtual std::unordered_set<std::string> taken(const std::vector<sync::LeadId>& ids) = 0;
+
     /// Which of these rows are still without a lead; locked.
     virtual std::unordered_set<std::string> without_lead(const std::vector<sync::LeadId>& ids) = 0;
 

@@ -33,6 +33,18 @@ public:
     void lock(const sync::LeadId& id) override { model_.locked.insert(id); }
     void unlock() override { model_.locked.clear(); }
 
+    void lose_row(const sync::LeadId& id) override { model_.tables().rows.erase(id); }
+    void lose_base(const sync::LeadId& id) override { model_.tables().bases.erase(id); }
+    void put_back(const sync::LeadId& id, const Row& row) override {
+        auto& tables = model_.tables();
+        tables.rows[id] = {
+            .instantly_id = row.instantly_id, .content = row.content, .status = row.status, .error = row.error};
+        tables.queue.erase(id);
+    }
+    void update_unseen(const sync::LeadId& id, const std::function<void(sync::Content&)>& edit) override {
+        edit(model_.tables().rows.at(id).content);
+    }
+
     std::optional<Row> row(const sync::LeadId& id) override {
         const auto& rows = model_.state().rows;
         const auto found = rows.find(id);

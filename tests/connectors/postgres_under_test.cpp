@@ -44,6 +44,8 @@ constexpr const char* shift_everything = R"sql(
     UPDATE crm.history SET at = at - $d;
 )sql";
 
+const std::string unseen = "SET LOCAL session_replication_role = replica; ";
+
 class PostgresUnderTest final : public StoreUnderTest {
 public:
     PostgresUnderTest() {
@@ -74,15 +76,7 @@ public:
     }
 
     void update(const sync::LeadId& id, const std::function<void(sync::Content&)>& edit) override {
-        const auto before = row(id);
-        if (!before) return;
-        auto content = before->content;
-        edit(content);
-        std::string changes = "custom_variables = " + quoted(content.custom_variables);
-        for (const auto& line : sync::field_table())
-            if (content[line.field] != before->content[line.field])
-                changes.append(", ").append(line.name).append(" = ").append(quoted(content[line.field]));
-        as_user("UPDATE crm.leads SET " + changes + " WHERE id = " + quoted(id.text));
+        if (const auto statement = update_statement(id, edit)) as_user(*statement);
     }
 
     void erase(const sync::LeadId& id) override { as_user("DELETE FROM crm.leads WHERE id = " + quoted(id.text)); }
@@ -106,6 +100,22 @@ public:
         open_->exec("SELECT FROM crm.leads WHERE id = " + quoted(id.text) + " FOR UPDATE");
     }
     void unlock() override { open_.reset(); }
+
+    void lose_row(const sync::LeadId& id) override {
+        as_user(unseen + "DELETE FROM crm.leads WHERE id = " + quoted(id.text));
+    }
+    void lose_base(const sync::LeadId& id) override {
+        as_user("DELETE FROM sync.base WHERE lead_id = " + quoted(id.text));
+    }
+    void put_back(const sync::LeadId& id, const Row& row) override {
+        const auto lead = quoted(row.instantly_id.text);
+        as_user(unseen + "INSERT INTO crm.leads (workspace, id, instantly_id, sync_status, email) VALUES ('acme', "
+                + quoted(id.text) + ", " + lead + ", 'synced', " + quoted(row.content[sync::Field::email]) + ")");
+        as_user("DELETE FROM sync.queue WHERE lead_id = " + quoted(id.text));
+    }
+    void update_unseen(const sync::LeadId& id, const std::function<void(sync::Content&)>& edit) override {
+        if (const auto statement = update_statement(id, edit)) as_user(unseen + *statement);
+    }
 
     std::optional<Row> row(const sync::LeadId& id) override {
         std::string columns = "instantly_id, sync_status, sync_error, deleted_at IS NOT NULL, custom_variables::text";
@@ -217,6 +227,19 @@ private:
         } catch (const pqxx::sql_error& error) {
             throw std::invalid_argument{error.what()};
         }
+    }
+
+    std::optional<std::string> update_statement(const sync::LeadId& id,
+                                                const std::function<void(sync::Content&)>& edit) {
+        const auto before = row(id);
+        if (!before) return std::nullopt;
+        auto content = before->content;
+        edit(content);
+        std::string changes = "custom_variables = " + quoted(content.custom_variables);
+        for (const auto& line : sync::field_table())
+            if (content[line.field] != before->content[line.field])
+                changes.append(", ").append(line.name).append(" = ").append(quoted(content[line.field]));
+        return "UPDATE crm.leads SET " + changes + " WHERE id = " + quoted(id.text);
     }
 
     std::string quoted(const sync::Value& value) { return value ? user_.quote(*value) : "NULL"; }

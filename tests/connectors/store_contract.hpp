@@ -94,6 +94,13 @@ public:
     virtual void lock(const sync::LeadId& id) = 0;
     virtual void unlock() = 0;
 
+    // --- what no trigger sees: restored backups, session_replication_role = replica ---
+    virtual void lose_row(const sync::LeadId& id) = 0;
+    virtual void lose_base(const sync::LeadId& id) = 0;
+    /// A row as of row(), in step with its lead.
+    virtual void put_back(const sync::LeadId& id, const Row& row) = 0;
+    virtual void update_unseen(const sync::LeadId& id, const std::function<void(sync::Content&)>& edit) = 0;
+
     // --- what a user sees ---
     virtual std::optional<Row> row(const sync::LeadId& id) = 0;
     virtual std::vector<ConflictLine> conflicts() = 0;

@@ -19,6 +19,16 @@ protected:
             rows.emplace(lead, row.id);
         return rows;
     }
+    std::map<std::string, LeadId> rows_without_base(const std::vector<int>& numbers) {
+        std::vector<sync::InstantlyId> ids;
+        for (const int number : numbers) ids.push_back(instantly_id(number));
+        std::map<std::string, LeadId> rows;
+        for (const auto& [lead, row] : store_->run([&](Transaction& transaction) {
+                 return transaction.leads.rows_without_base(ids, store::Lock::rows);
+             }))
+            rows.emplace(lead, row.id);
+        return rows;
+    }
     void created(const LeadId& row, int number) {
         const std::vector<store::Creation> creations{{row, instantly_id(number), {{"first_name", "Ada"}}}};
         store_->run([&](Transaction& transaction) { transaction.leads.created(creations, 1min, an_instant); });
@@ -230,6 +240,31 @@ TEST_P(IdentityContract, AdoptsALeadWithoutAnEmailByWhatANotedCreateHadSent) {
         return transaction.leads.without_lead({id, lead_id(9)});
     }),
               (std::unordered_set<std::string>{id.text}));
+}
+
+// --- rows that are in the way of a lead's -------------------------------------------------------------------------
+
+TEST_P(IdentityContract, FindsTheRowOfALeadWhoseBaseIsLost) {
+    synced({1, 2});
+    store_->lose_base(lead_id(1));
+    EXPECT_EQ(rows_without_base({1, 2, 3}), (std::map<std::string, LeadId>{{instantly_id(1).text, lead_id(1)}}));
+    EXPECT_TRUE(rows_without_base({}).empty());
+    update(agreed_lead(1));
+    EXPECT_TRUE(rows_without_base({1}).empty());
+    EXPECT_EQ(look_up(1)->id, lead_id(1));
+}
+
+TEST_P(IdentityContract, TellsWhichIdsRowsAndBasesHave) {
+    const auto local = new_row("ada@acme.io");
+    synced({1, 2, 3});
+    store_->lose_row(lead_id(1));
+    store_->lose_base(lead_id(2));
+    const auto taken = [&](const std::vector<LeadId>& ids) {
+        return store_->run([&](Transaction& transaction) { return transaction.leads.taken(ids); });
+    };
+    EXPECT_EQ(taken({local, lead_id(1), lead_id(2), lead_id(3), lead_id(4)}),
+              (std::unordered_set<std::string>{local.text, lead_id(1).text, lead_id(2).text, lead_id(3).text}));
+    EXPECT_TRUE(taken({}).empty());
 }
 
 INSTANTIATE_TEST_SUITE_P(Stores, IdentityContract, candidates, name_of);

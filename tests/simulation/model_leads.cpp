@@ -187,6 +187,24 @@ std::unordered_set<std::string> ModelLeads::lock_free(const std::vector<LeadId>&
     return {};  // transactions of the model come one after another
 }
 
+std::unordered_map<std::string, store::LocalRow> ModelLeads::rows_without_base(const std::vector<InstantlyId>& leads,
+                                                                               store::Lock /*lock*/) {
+    const auto& state = transaction_.read();
+    std::unordered_map<std::string, store::LocalRow> found;
+    for (const auto& [id, row] : state.rows)
+        if (std::ranges::count(leads, row.instantly_id) > 0 && base_of(state, row.instantly_id) == state.bases.end())
+            found.emplace(row.instantly_id.text, store::LocalRow{id, readable(row.content)});
+    return found;
+}
+
+std::unordered_set<std::string> ModelLeads::taken(const std::vector<LeadId>& ids) {
+    const auto& state = transaction_.read();
+    std::unordered_set<std::string> found;
+    for (const auto& id : ids)
+        if (state.rows.contains(id) || state.bases.contains(id)) found.insert(id.text);
+    return found;
+}
+
 std::unordered_set<std::string> ModelLeads::without_lead(const std::vector<LeadId>& ids) {
     const auto& rows = transaction_.read().rows;
     std::unordered_set<std::string> found;

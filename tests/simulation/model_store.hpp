@@ -28,6 +28,8 @@ public:
     explicit ModelStore(ModelSurroundings surroundings) : surroundings_{std::move(surroundings)} {}
 
     [[nodiscard]] const ModelState& state() const { return state_; }
+    /// For what no trigger sees: restored backups, session_replication_role = replica.
+    [[nodiscard]] ModelState& tables() { return state_; }
     /// Violated keys: what PostgreSQL refused, each of them a mistake of the engine. The caller saw StoreError.
     [[nodiscard]] const std::vector<std::string>& violations() const { return violations_; }
 

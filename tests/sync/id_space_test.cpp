@@ -29,6 +29,15 @@ TEST(IdSpace, MakesUpWellFormedIds) {
     EXPECT_TRUE(is_time_ordered({id_at(42)}));
 }
 
+TEST(IdSpace, MakesAnotherIdOfAnId) {
+    const auto other = id_made_of(early);
+    EXPECT_EQ(canonical(Kind::uuid, other), other);
+    EXPECT_EQ(other[14], '8');
+    EXPECT_EQ(id_made_of(early), other);
+    EXPECT_NE(id_made_of(later), other);
+    EXPECT_NE(id_made_of(other), early);
+}
+
 TEST(IdSpace, ReckonsWhatIsLeftFromHowCloseLeadsLie) {
     const auto stretch = stretch_between(early, later, 101);
     const std::string end = "0199e000-5000-7000-8000-000000000000";
