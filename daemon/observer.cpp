@@ -44,6 +44,7 @@ Observer::Observer(instantly::Client& fresh, instantly::Client& active, instantl
       intake_{store, clock, persistence_, config.name, observing_, guard_, queued},
       pages_{rest, config.name, reading.page_limit},
       chains_{rest, pages_, store, clock, persistence_, config.name, intake_, guard_, reading},
+      repair_{store, persistence_, config.name, queued},
       sweep_{pages_, store, clock, persistence_, config.name, intake_, guard_, absence_, reading},
       deletions_{rest, store, clock, config.name, observing_, config.deletes.remote, config.guard.deletes},
       active_{active, store, clock, persistence_, config.name, intake_, guard_, deletions_, bounds_.active, absence_},
@@ -55,6 +56,7 @@ asio::awaitable<void> Observer::sweep() {
         co_await state_.enter("backfilling");
         co_await chains_.run();
     }
+    co_await repair_.run();
     co_await sweep_.run();
     watch_.leads_are(sweep_.progress().leads);
     co_await persistence_.until_done("deletions", [this] { return deletions_.examine(store::Absence::sweep); });

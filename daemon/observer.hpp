@@ -15,6 +15,7 @@
 #include "daemon/deletions.hpp"
 #include "daemon/freshness_watch.hpp"
 #include "daemon/intake.hpp"
+#include "daemon/local_repair.hpp"
 #include "daemon/observation.hpp"
 #include "daemon/pages.hpp"
 #include "daemon/persistence.hpp"
@@ -33,7 +34,8 @@ public:
              Clock& clock, WorkspaceState& state, Persistence persistence, const WorkspaceConfig& config,
              std::chrono::milliseconds patience, const Reading& reading, Signal& queued);
 
-    /// The whole workspace, the first time campaign by campaign before if that is faster; then what it found missing.
+    /// The whole workspace, the first time campaign by campaign before if that is faster, and rows that were written
+    /// past the triggers; then what it found missing.
     boost::asio::awaitable<void> sweep();
 
     /// Sweeps whenever `freshness.rest` asks for it. Never returns.
@@ -79,6 +81,7 @@ private:
     Intake intake_;
     Pages pages_;
     Chains chains_;
+    LocalRepair repair_;
     Sweep sweep_;
     Deletions deletions_;
     ActiveLeads active_;

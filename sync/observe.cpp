@@ -81,6 +81,15 @@ Outcome take_in(const KnownLead& known, const Observation& observation, const Co
     return outcome;
 }
 
+bool differ_both_ways(const Content& one, const Content& other) {
+    for (const auto& line : field_table())
+        if (line.owner == Owner::both_ways && !agree(one[line.field], other[line.field])) return true;
+    for (const auto* side : {&one, &other})
+        for (const auto& [name, value] : side->custom_variables)
+            if (!agree(text_of(one.custom_variables, name), text_of(other.custom_variables, name))) return true;
+    return false;
+}
+
 bool has_local_edits(const KnownLead& known) {
     return !merge(known.base, known.local, {.content = known.base.content}, {}).to_push.empty();
 }

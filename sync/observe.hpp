@@ -74,6 +74,9 @@ Outcome take_in(const KnownLead& known, const Observation& observation, const Co
 /// The both-ways part of a lead's content: what a base holds.
 Content both_ways_of(const Content& content);
 
+/// Whether two contents hold another value of anything that both sides may set.
+bool differ_both_ways(const Content& one, const Content& other);
+
 /// Whether the row holds edits that the base does not.
 bool has_local_edits(const KnownLead& known);
 

@@ -1,5 +1,7 @@
 #include "connectors/postgres/lead_rows.hpp"
 
+#include <fmt/format.h>
+
 #include "connectors/postgres/arrays.hpp"
 #include "connectors/postgres/database.hpp"
 #include "connectors/postgres/json_text.hpp"
@@ -233,6 +235,16 @@ nlohmann::json expectations_to_json(const std::map<sync::Key, sync::Value>& expe
         if (value) slot = *value;
     }
     return json;
+}
+
+std::string row_agrees_with_base(Agreement agreement) {
+    auto sql = fmt::format("l.{0} = coalesce(b.content->'{0}', '{{}}')", custom_variables_name);
+    for (const auto& line : sync::field_table()) {
+        const bool is_left_out = agreement == Agreement::but_for_the_place && line.call == sync::Call::move;
+        if (line.owner == Owner::both_ways && !is_left_out)
+            sql += fmt::format(" AND coalesce(l.{0}::text, '') = coalesce(b.content->>'{0}', '')", line.name);
+    }
+    return sql;
 }
 
 std::vector<KnownLead> load_leads(pqxx::transaction_base& transaction, const std::string& workspace,

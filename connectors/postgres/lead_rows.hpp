@@ -23,6 +23,11 @@ std::vector<sync::KnownLead> load_leads(pqxx::transaction_base& transaction, con
 std::vector<store::LocalRow> load_rows(pqxx::transaction_base& transaction, const std::string& workspace,
                                        const std::vector<sync::LeadId>& ids);
 
+enum class Agreement { everywhere, but_for_the_place };
+/// SQL: whether row `l` and base `b` hold the same in everything that is pushed. Numbers and texts that count as
+/// equal are not the same.
+std::string row_agrees_with_base(Agreement agreement);
+
 /// Accepted writes as `sync.base.expected` holds them: {key: value or null}.
 nlohmann::json expectations_to_json(const std::map<sync::Key, sync::Value>& expected);
 

@@ -75,6 +75,9 @@ public:
     void bring_back(const std::vector<sync::LeadId>& ids) override;
     void keep_gone(const std::vector<sync::LeadId>& ids) override;
 
+    // local_repair.cpp
+    store::Repaired repair(const std::optional<sync::LeadId>& after, int limit) override;
+
 private:
     std::unordered_map<std::string, sync::LeadId> look_for_rows(const std::vector<store::Identity>& leads,
                                                                 const std::unordered_set<std::string>* among);

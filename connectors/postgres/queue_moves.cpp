@@ -1,23 +1,12 @@
-#include <fmt/format.h>
-
 #include "connectors/postgres/arrays.hpp"
 #include "connectors/postgres/database.hpp"
-#include "connectors/postgres/json_text.hpp"
+#include "connectors/postgres/lead_rows.hpp"
 #include "connectors/postgres/queue.hpp"
 
 namespace leadsync::postgres {
 namespace {
 
 using sync::Field;
-
-/// Where row and base agree on everything else that is pushed, so that a move is all there is to send.
-std::string agree_but_for_the_place() {
-    std::string sql = fmt::format("l.{0} = coalesce(b.content->'{0}', '{{}}')", custom_variables_name);
-    for (const auto& line : sync::field_table())
-        if (line.owner == sync::Owner::both_ways && line.call != sync::Call::move)
-            sql += fmt::format(" AND coalesce(l.{0}::text, '') = coalesce(b.content->>'{0}', '')", line.name);
-    return sql;
-}
 
 /// Looked for without a lock, for a writer may hold many of those that are looked at.
 const Statement& look_for_moves() {
@@ -36,7 +25,8 @@ const Statement& look_for_moves() {
           AND (l.campaign::text IS DISTINCT FROM b.content->>'campaign'
                OR l.list_id::text IS DISTINCT FROM b.content->>'list_id')
           AND NOT EXISTS (SELECT FROM sync.merges m WHERE m.workspace = $1 AND m.source_id = due.lead_id)
-          AND )sql" + agree_but_for_the_place() + " LIMIT $3"};
+          AND )sql" + row_agrees_with_base(Agreement::but_for_the_place)
+                                                           + " LIMIT $3"};
     return statement;
 }
 

@@ -116,6 +116,13 @@ struct Reformatted {
 /// Whether rows are locked until the transaction ends. Locked by somebody else: left out, not waited for.
 enum class Lock { none, rows };
 
+/// What local repair came to in a stretch of leads.
+struct Repaired {
+    std::optional<sync::LeadId> last;  ///< behind which it goes on; nothing: there are no more
+    std::int64_t shown_anew = 0;       ///< rows that were gone or out of date: leads that the next page brings back
+    std::int64_t edited = 0;           ///< rows whose edits nobody had told of, queued
+};
+
 using Writes = std::map<sync::LeadId, std::map<sync::Key, sync::Value>>;
 
 /// The leads of one workspace, rows and bases, within a transaction. Every function takes the whole batch.
@@ -242,6 +249,14 @@ public:
     virtual void bring_back(const std::vector<sync::LeadId>& ids) = 0;
     /// The deletion was rejected by an operator: the row stays, without its lead.
     virtual void keep_gone(const std::vector<sync::LeadId>& ids) = 0;
+
+    // --- local repair: what capture missed (DESIGN §5) ---
+
+    /// Compares rows and bases behind `after` (nothing: from the first) in order of our id, at most `limit` leads. A
+    /// base whose row is gone without having been deleted, or was put back, or is not tied to its lead any more, is
+    /// merged with whatever its lead shows next. A row that is said to be in step and holds edits is queued as if it
+    /// had been edited now. Where all is well nothing is written.
+    virtual Repaired repair(const std::optional<sync::LeadId>& after, int limit) = 0;
 };
 
 }  // namespace leadsync::store

@@ -405,6 +405,50 @@ void ModelLeads::add_history(const std::vector<store::HistoryEntry>& entries) {
     for (const auto& entry : entries) history.push_back({entry, transaction_.now()});
 }
 
+// --- local repair --------------------------------------------------------------------------------------------------
+
+store::Repaired ModelLeads::repair(const std::optional<LeadId>& after, int limit) {
+    const auto& state = transaction_.read();
+    std::vector<LeadId> broken;
+    std::vector<LeadId> edited;
+    store::Repaired repaired;
+    int compared = 0;
+    for (const auto& [id, base] : state.bases) {
+        if (after && id <= *after) continue;
+        const auto row = state.rows.find(id);
+        const bool is_there = row != state.rows.end();
+        if (base.deleted_at ? is_there
+                            : !base.gone_at && base.content_hash != 0
+                                  && !(is_there && row->second.instantly_id == base.instantly_id))
+            broken.push_back(id);
+        const bool is_at_rest = is_there && row->second.status == SyncStatus::synced && !base.deleted_at
+                                && !base.gone_at && !base.expected && !state.queue.contains(id);
+        if (is_at_rest && !locked_.contains(id) && sync::differ_both_ways(row->second.content, base.content))
+            edited.push_back(id);
+        if (++compared == limit) {
+            repaired.last = id;
+            break;
+        }
+    }
+    for (const auto& id : broken) {
+        auto& base = transaction_.write().bases.at(id);
+        base.content_hash = 0;
+        if (!base.deleted_at) continue;
+        base.deleted_at.reset();
+        base.expected.reset();
+        base.expected_until.reset();
+    }
+    for (const auto& id : edited) {
+        auto& now = transaction_.write();
+        queue_up(now, id, transaction_.now()).edited_at = transaction_.now();
+        now.rows.at(id).status = SyncStatus::pending;
+        now.rows.at(id).error.reset();
+    }
+    repaired.shown_anew = static_cast<std::int64_t>(broken.size());
+    repaired.edited = static_cast<std::int64_t>(edited.size());
+    return repaired;
+}
+
 // --- writes of ours ------------------------------------------------------------------------------------------------
 
 void ModelLeads::expect(const store::Writes& writes, std::chrono::milliseconds patience) {

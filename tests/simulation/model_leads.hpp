@@ -72,6 +72,7 @@ public:
     void mark_gone(const std::vector<sync::LeadId>& ids, sync::RemoteDeletes policy) override;
     void bring_back(const std::vector<sync::LeadId>& ids) override;
     void keep_gone(const std::vector<sync::LeadId>& ids) override;
+    store::Repaired repair(const std::optional<sync::LeadId>& after, int limit) override;
 
 private:
     [[nodiscard]] sync::KnownLead known(const sync::LeadId& id, const ModelBase& base, const ModelRow& row,

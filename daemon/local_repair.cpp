@@ -1,0 +1,30 @@
+#include "daemon/local_repair.hpp"
+
+#include <spdlog/spdlog.h>
+
+namespace leadsync::daemon {
+namespace {
+
+constexpr int leads_at_once = 2000;
+
+}  // namespace
+
+asio::awaitable<void> LocalRepair::run() {
+    store::Repaired found;
+    std::int64_t shown_anew = 0;
+    std::int64_t edited = 0;
+    do {
+        co_await persistence_.until_done("local repair", [&]() -> asio::awaitable<void> {
+            found = co_await store_.run(
+                [&](store::Transaction& transaction) { return transaction.leads.repair(found.last, leads_at_once); });
+        });
+        shown_anew += found.shown_anew;
+        edited += found.edited;
+    } while (found.last);
+    if (edited > 0) queued_.set();
+    if (shown_anew + edited > 0)
+        spdlog::warn("workspace {}: rows were written past the triggers: {} leads are read anew, {} edits are pushed",
+                     workspace_, shown_anew, edited);
+}
+
+}  // namespace leadsync::daemon

@@ -1,0 +1,30 @@
+#pragma once
+
+#include <string>
+
+#include <boost/asio/awaitable.hpp>
+
+#include "connectors/store/store.hpp"
+#include "daemon/persistence.hpp"
+#include "daemon/tasks.hpp"
+
+namespace leadsync::daemon {
+
+/// Finds what capture missed (DESIGN §5): rows that went or changed while no trigger watched, as by TRUNCATE, a
+/// restored backup or a bulk load. Compares all rows with their bases, in short transactions.
+class LocalRepair {
+public:
+    LocalRepair(store::Store& store, Persistence persistence, std::string workspace, Signal& queued)
+        : store_{store}, persistence_{std::move(persistence)}, workspace_{std::move(workspace)}, queued_{queued} {}
+
+    /// Leads whose rows are gone come back with the next page that shows them: it goes before a sweep.
+    boost::asio::awaitable<void> run();
+
+private:
+    store::Store& store_;
+    Persistence persistence_;
+    std::string workspace_;
+    Signal& queued_;
+};
+
+}  // namespace leadsync::daemon
