@@ -1,6 +1,9 @@
+#include <future>
+
 #include <gtest/gtest.h>
 #include <pqxx/pqxx>
 
+#include "connectors/postgres/leads.hpp"
 #include "connectors/postgres/queue.hpp"
 #include "connectors/postgres/store.hpp"
 #include "connectors/postgres/workspaces.hpp"
@@ -15,6 +18,16 @@ using namespace std::chrono_literals;
 
 const sync::LeadId edited{"aaaaaaaa-0000-4000-8000-000000000001"};
 const sync::LeadId other{"aaaaaaaa-0000-4000-8000-000000000002"};
+
+/// Of a table, on this connection and lately: it is the difference that tells.
+std::int64_t rows_read(pqxx::work& transaction, const std::string& table) {
+    return transaction
+        .exec_params1(
+            "SELECT coalesce(sum(seq_tup_read + coalesce(idx_tup_fetch, 0)), 0) FROM pg_stat_xact_user_tables "
+            "WHERE relid = $1::text::regclass",
+            table)[0]
+        .as<std::int64_t>();
+}
 
 TEST(PostgresStore, DoesNotWaitForAnOpenTransactionThatQueuesTheLeadItself) {
     const test_support::TestDatabase database;
@@ -115,46 +128,6 @@ TEST(PostgresStore, ClaimsFromAQueueThatHasGrownWithoutReadingAllOfIt) {
     EXPECT_EQ(rows_read_by_a_claim(false), 0) << "and so it stays";
 }
 
-/// Whoever edits a lead in hand, in a transaction that stays open, has its place in the queue.
-TEST(PostgresStore, WaitsForNoRowThatSomebodyIsWriting) {
-    const test_support::TestDatabase database;
-    Database leadsync{database.url(), 1};
-    leadsync.run_blocking([](pqxx::work& transaction) {
-        Workspaces::declare(transaction, {"acme"});
-        transaction.exec_params(
-            "INSERT INTO crm.leads (workspace, id, instantly_id, email, status, sync_status) "
-            "SELECT 'acme', id, id, id || '@acme.io', 1, 'synced' FROM unnest($1::uuid[]) id",
-            "{" + edited.text + "," + other.text + "}");
-        transaction.exec("INSERT INTO sync.queue (workspace, lead_id) SELECT workspace, id FROM crm.leads");
-    });
-    Store store{leadsync, "acme"};
-    std::vector<store::Claim> claims;
-    store.run_blocking([&](store::Transaction& transaction) { claims = transaction.queue.claim(2, 1min, true); });
-    ASSERT_EQ(claims.size(), 2U);
-    pqxx::connection user{database.url()};
-    pqxx::work writing{user};
-    writing.exec_params("UPDATE crm.leads SET phone = '+1' WHERE id = $1", edited.text);
-    const auto ids = std::vector{edited, other};
-    std::vector<store::Claim> left;
-    store.run_blocking([&](store::Transaction& transaction) {
-        EXPECT_EQ(transaction.leads.lock_free(ids), std::unordered_set<std::string>{edited.text});
-        left = transaction.queue.give_back(claims, 0ms);
-    });
-    ASSERT_EQ(left.size(), 1U);
-    EXPECT_EQ(left.front().id, edited);
-    std::vector<store::Claim> of_before;
-    store.run_blocking([&](store::Transaction& transaction) { of_before = transaction.queue.release_all(); });
-    ASSERT_EQ(of_before.size(), 1U);
-    EXPECT_EQ(of_before.front().id, edited);
-    EXPECT_EQ(of_before.front().lease_token, left.front().lease_token);
-    writing.commit();
-    store.run_blocking([&](store::Transaction& transaction) {
-        EXPECT_TRUE(transaction.leads.lock_free(ids).empty());
-        EXPECT_TRUE(transaction.queue.give_back(of_before, 1h).empty());
-        EXPECT_EQ(transaction.queue.claim(2, 1min, true).size(), 2U) << "edited since: due at once";
-    });
-}
-
 /// A page's leads are looked for by their emails: rows without a lead may be as many as leads.
 TEST(PostgresStore, LooksForRowsToAdoptWithoutReadingAllThatHaveNoLead) {
     const test_support::TestDatabase database;
@@ -252,6 +225,46 @@ TEST(PostgresStore, DoesNotAdoptARowThatIsSetElsewhereWhileItWaitsForIt) {
     const auto adopted = adoption.get();
     ASSERT_EQ(adopted.size(), 1);
     EXPECT_EQ(adopted.begin()->second.id, other);
+}
+
+/// Whoever edits a lead in hand, in a transaction that stays open, has its place in the queue.
+TEST(PostgresStore, WaitsForNoRowThatSomebodyIsWriting) {
+    const test_support::TestDatabase database;
+    Database leadsync{database.url(), 1};
+    leadsync.run_blocking([](pqxx::work& transaction) {
+        Workspaces::declare(transaction, {"acme"});
+        transaction.exec_params(
+            "INSERT INTO crm.leads (workspace, id, instantly_id, email, status, sync_status) "
+            "SELECT 'acme', id, id, id || '@acme.io', 1, 'synced' FROM unnest($1::uuid[]) id",
+            "{" + edited.text + "," + other.text + "}");
+        transaction.exec("INSERT INTO sync.queue (workspace, lead_id) SELECT workspace, id FROM crm.leads");
+    });
+    Store store{leadsync, "acme"};
+    std::vector<store::Claim> claims;
+    store.run_blocking([&](store::Transaction& transaction) { claims = transaction.queue.claim(2, 1min, true); });
+    ASSERT_EQ(claims.size(), 2U);
+    pqxx::connection user{database.url()};
+    pqxx::work writing{user};
+    writing.exec_params("UPDATE crm.leads SET phone = '+1' WHERE id = $1", edited.text);
+    const auto ids = std::vector{edited, other};
+    std::vector<store::Claim> left;
+    store.run_blocking([&](store::Transaction& transaction) {
+        EXPECT_EQ(transaction.leads.lock_free(ids), std::unordered_set<std::string>{edited.text});
+        left = transaction.queue.give_back(claims, 0ms);
+    });
+    ASSERT_EQ(left.size(), 1U);
+    EXPECT_EQ(left.front().id, edited);
+    std::vector<store::Claim> of_before;
+    store.run_blocking([&](store::Transaction& transaction) { of_before = transaction.queue.release_all(); });
+    ASSERT_EQ(of_before.size(), 1U);
+    EXPECT_EQ(of_before.front().id, edited);
+    EXPECT_EQ(of_before.front().lease_token, left.front().lease_token);
+    writing.commit();
+    store.run_blocking([&](store::Transaction& transaction) {
+        EXPECT_TRUE(transaction.leads.lock_free(ids).empty());
+        EXPECT_TRUE(transaction.queue.give_back(of_before, 1h).empty());
+        EXPECT_EQ(transaction.queue.claim(2, 1min, true).size(), 2U) << "edited since: due at once";
+    });
 }
 
 /// What an edit at rest is claimed by: durable at once, known by its token, and no more than the one statement.
