@@ -6,7 +6,6 @@
 
 #include "connectors/instantly/api_error.hpp"
 #include "daemon/tasks.hpp"
-#include "sync/id_space.hpp"
 
 namespace leadsync::daemon {
 namespace {
@@ -14,15 +13,9 @@ namespace {
 using store::Transaction;
 
 /// So many answers in a row that are none, by a server that answers otherwise, are no accident.
-constexpr int cursor_rejections_max = 2;
 constexpr int page_rejections_max = 5;
 /// A listing of campaigns that only fails does not keep the leads from being read.
 constexpr int failed_listings_max = 5;
-
-/// A refusal, or what the client would not take for an answer: out of order, of another campaign, no JSON.
-bool is_no_answer(const instantly::ApiError& error) {
-    return error.failure().kind == sync::FailureKind::lead || error.status() == 200;
-}
 
 instantly::LeadQuery query_of(const store::Place& place, const std::optional<std::string>& cursor) {
     instantly::LeadQuery query{.after = cursor};
@@ -33,14 +26,6 @@ instantly::LeadQuery query_of(const store::Place& place, const std::optional<std
 
 std::string name_of(const store::Place& place) {
     return place.campaign ? "campaign " + *place.campaign : "list " + place.list.value_or("");
-}
-
-/// An id that no lead has, behind the page; a server that takes no notice of it would answer the page again. Nothing
-/// where a page is too little to tell.
-std::optional<std::string> made_up_behind(const instantly::ScannedPage& page) {
-    if (!page.next || page.leads.size() < 2) return std::nullopt;
-    auto at = sync::id_at(sync::place_of(page.leads.back().id.text) + 1);
-    return at > page.leads.front().id.text ? std::optional{std::move(at)} : std::nullopt;
 }
 
 }  // namespace
@@ -75,10 +60,11 @@ asio::awaitable<void> Chains::open() {
         leads = std::max(leads, transaction.progress.lead_count().value_or(0));
     });
     chains_.clear();
+    if (!state && is_known) co_return;
+    if (!state || !state->open.empty()) co_await try_unknown_cursor();
     if (!state) {
-        if (is_known) co_return;
-        const bool takes_made_up = co_await takes_made_up_cursors();
-        if (takes_made_up) co_return;
+        // Where there is too little to find out, there is too little to read.
+        if (!unknown_cursor_ || unknown_cursor_ == UnknownCursor::accepted) co_return;
         const auto places = co_await list_places();
         if (places.size() < 2) co_return;  // one chain is what the sweep is too
         state = co_await store_.run([&](Transaction& transaction) {
@@ -90,27 +76,16 @@ asio::awaitable<void> Chains::open() {
     guard_.begin(leads, state->changed);
     for (auto& at : state->open) chains_.push_back({.at = std::move(at)});
     if (!chains_.empty())
-        spdlog::info("workspace {}: unknown cursors are refused: {} campaigns and lists are read side by side",
+        spdlog::info("workspace {}: unknown cursors are not taken: {} campaigns and lists are read side by side",
                      workspace_, chains_.size());
 }
 
-/// Where there is too little to find out, there is too little to read.
-asio::awaitable<bool> Chains::takes_made_up_cursors() {
+asio::awaitable<void> Chains::try_unknown_cursor() {
     instantly::LeadQuery from_first;
     const auto first = co_await pages_.fetch(from_first);
-    instantly::LeadQuery query{.after = made_up_behind(first)};
-    if (!query.after) co_return true;
-    for (int rejections = 0;;) {
-        try {
-            co_await pages_.fetch(query);
-            co_return true;
-        } catch (const instantly::ApiError& error) {
-            if (!is_no_answer(error)) throw;
-            spdlog::info("workspace {}: cursor {} is refused: {}", workspace_, *query.after, error.what());
-        }
-        if (++rejections == cursor_rejections_max) co_return false;
-        co_await pages_.check_server();
-    }
+    unknown_cursor_.reset();
+    if (!first.next) co_return;  // one page is all
+    unknown_cursor_ = co_await pages_.try_unknown_cursor(first);
 }
 
 /// Empty: they cannot be had.
@@ -176,12 +151,24 @@ asio::awaitable<void> Chains::read_page(Chain& chain) {
 }
 
 /// Nothing: the chain cannot go on.
-asio::awaitable<std::optional<instantly::ScannedPage>> Chains::fetch_page(const Chain& chain) {
+asio::awaitable<std::optional<instantly::ScannedPage>> Chains::fetch_page(Chain& chain) {
     auto cursor = chain.at.cursor;
+    bool has_doubted = false;
     for (int rejections = 0;;) {
         const auto query = query_of(chain.at.place, cursor);
+        bool is_doubted = false;
         try {
-            co_return co_await pages_.fetch(query);
+            auto page = co_await pages_.fetch(query);
+            // Its lead may be gone. It is asked again once, from before it: what is hidden then is left to the sweep.
+            const bool may_be_none = unknown_cursor_.value_or(UnknownCursor::nothing) == UnknownCursor::nothing;
+            is_doubted = cursor && !has_doubted && is_empty(page) && may_be_none;
+            if (!is_doubted) {
+                // A lead that is shown was there when nothing was shown behind it: so there was nothing.
+                if (!page.leads.empty() && page.leads.back().id.text == chain.doubted) page.next.reset();
+                co_return page;
+            }
+            has_doubted = true;
+            chain.doubted = cursor;
         } catch (const instantly::ApiError& error) {
             if (!is_no_answer(error)) throw;
             if (++rejections == page_rejections_max) {
@@ -190,10 +177,13 @@ asio::awaitable<std::optional<instantly::ScannedPage>> Chains::fetch_page(const 
                 co_return std::nullopt;
             }
         }
-        co_await pages_.check_server();
-        // The lead of the cursor may be gone. The first time it may be an outage that is over by now.
-        if (!cursor || rejections == 1) continue;
-        cursor = co_await store_.run([&](Transaction& transaction) { return transaction.leads.id_before(*cursor); });
+        if (!is_doubted) {
+            co_await pages_.check_server();
+            // The lead of the cursor may be gone. The first time it may be an outage that is over by now.
+            if (!cursor || rejections == 1) continue;
+        }
+        cursor =
+            co_await store_.run([&](Transaction& transaction) { return transaction.leads.id_before(*cursor, 1); });
     }
 }
 

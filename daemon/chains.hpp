@@ -35,15 +35,16 @@ private:
         store::SweepRange at;
         bool is_known = true;  ///< after a failed try it is looked up anew: what was committed is not known
         bool is_complete = false;
+        std::optional<std::string> doubted;  ///< the cursor behind which nothing was shown, which need not be the end
     };
 
     boost::asio::awaitable<void> open();
-    boost::asio::awaitable<bool> takes_made_up_cursors();
+    boost::asio::awaitable<void> try_unknown_cursor();
     boost::asio::awaitable<std::vector<store::Place>> list_places();
     boost::asio::awaitable<void> read(Chain& chain);
     boost::asio::awaitable<void> reload(Chain& chain);
     boost::asio::awaitable<void> read_page(Chain& chain);
-    boost::asio::awaitable<std::optional<instantly::ScannedPage>> fetch_page(const Chain& chain);
+    boost::asio::awaitable<std::optional<instantly::ScannedPage>> fetch_page(Chain& chain);
 
     instantly::Client& client_;
     Pages& pages_;
@@ -57,6 +58,7 @@ private:
     TellProgress report_;
 
     std::vector<Chain> chains_;
+    std::optional<UnknownCursor> unknown_cursor_;  ///< nothing: too little is there to tell
     SweepProgress progress_;
     int failed_listings_ = 0;
 };

@@ -370,10 +370,17 @@ asio::awaitable<bool> Creator::find_posted(const Row& row) {
         }
         if (refusal) {
             // A made-up cursor may be refused, or no notice taken of it: then the list is read from its start.
-            const bool is_no_answer = refusal->failure().kind == sync::FailureKind::lead || refusal->status() == 200;
-            if (!is_no_answer || query.after != first) throw instantly::ApiError{*refusal};
+            if (!is_no_answer(*refusal) || query.after != first) throw instantly::ApiError{*refusal};
             query.after.reset();
             continue;
+        }
+        if (query.after == first && page.leads.empty() && page.unusable.empty()) {
+            // Or nothing is shown behind it: the same.
+            const bool is_taken = co_await takes_made_up_cursors();
+            if (!is_taken) {
+                query.after.reset();
+                continue;
+            }
         }
         const auto next = page.next;
         auto observations = observations_of(page, requested_at, context_.clock.wall());
@@ -385,6 +392,16 @@ asio::awaitable<bool> Creator::find_posted(const Row& row) {
         if (!next) co_return false;
         query.after = next;
     }
+}
+
+asio::awaitable<bool> Creator::takes_made_up_cursors() {
+    if (!unknown_cursor_) {
+        Pages pages{context_.client, context_.workspace, instantly::page_limit_max};
+        instantly::LeadQuery from_first;
+        const auto first = co_await pages.fetch(from_first);
+        unknown_cursor_ = co_await pages.try_unknown_cursor(first);
+    }
+    co_return unknown_cursor_ == UnknownCursor::accepted;
 }
 
 }  // namespace leadsync::daemon

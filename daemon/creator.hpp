@@ -1,10 +1,12 @@
 #pragma once
 
+#include <optional>
 #include <string>
 #include <unordered_map>
 #include <vector>
 
 #include "connectors/instantly/write_bodies.hpp"
+#include "daemon/pages.hpp"
 #include "daemon/verdicts.hpp"
 
 namespace leadsync::daemon {
@@ -42,12 +44,14 @@ private:
 
     boost::asio::awaitable<void> post(Row row);
     boost::asio::awaitable<bool> find_posted(const Row& row);
+    boost::asio::awaitable<bool> takes_made_up_cursors();
     [[nodiscard]] bool may_not_show_yet(const store::NotedCreate& create) const;
     [[nodiscard]] store::NotedCreate noted_now(const sync::Content& local) const;
     boost::asio::awaitable<void> tie(Row row, instantly::Creation creation, sync::InstantlyId lead);
 
     PushContext& context_;
     Verdicts& verdicts_;
+    std::optional<UnknownCursor> unknown_cursor_;  ///< nothing: not tried yet
 };
 
 }  // namespace leadsync::daemon

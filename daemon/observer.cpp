@@ -14,13 +14,6 @@ using namespace std::chrono_literals;
 using std::chrono::milliseconds;
 using store::Transaction;
 
-/// New leads may show a little out of order: as far back, and as many leads back, they are looked for again. A page
-/// holds all of them.
-constexpr auto overlap = 60s;
-constexpr int overlap_leads = 50;
-/// A cursor that the server refuses is replaced by the id before it, this often; then it is tried again later.
-constexpr int new_leads_steps_back_max = 20;
-
 }  // namespace
 
 ObserveOptions observe_options_of(const WorkspaceConfig& config) {
@@ -48,6 +41,7 @@ Observer::Observer(instantly::Client& fresh, instantly::Client& active, instantl
       sweep_{pages_, store, clock, persistence_, config.name, intake_, guard_, absence_, reading},
       deletions_{rest, store, clock, config.name, observing_, config.deletes.remote, config.guard.deletes},
       active_{active, store, clock, persistence_, config.name, intake_, guard_, deletions_, bounds_.active, absence_},
+      new_leads_{fresh, store, clock, persistence_, config.name, intake_, bounds_.fresh},
       watch_{store, clock, config.name, active_, bounds_, limits_of(config.rate)} {}
 
 asio::awaitable<void> Observer::sweep() {
@@ -131,57 +125,10 @@ asio::awaitable<void> Observer::read_new_leads_forever() {
     co_await until_backfilled();
     milliseconds known_ago{0};
     co_await persistence_.until_done("read the state", [&]() -> asio::awaitable<void> {
-        co_await store_.run([&](Transaction& transaction) {
-            const auto swept = transaction.progress.fresh_ago().value_or(0ms);
-            known_ago = std::min(transaction.progress.new_leads_ago().value_or(swept), swept);
-        });
+        known_ago = co_await store_.run(
+            [](Transaction& transaction) { return transaction.progress.new_leads_ago().value_or(0ms); });
     });
-    co_await clock_.sleep_for(std::max(sync::usable(bounds_.fresh) - known_ago, 0ms));
-    for (;; co_await clock_.sleep_for(sync::usable(bounds_.fresh)))
-        co_await persistence_.until_done("new leads", [this] { return read_new_leads(); });
-}
-
-asio::awaitable<std::optional<std::string>> Observer::where_new_leads_begin() {
-    return store_.run([this](Transaction& transaction) -> std::optional<std::string> {
-        const auto newest = transaction.leads.newest_time_ordered(overlap_leads + 1);
-        const auto since = (newest.empty() ? clock_.wall() : sync::made_at(newest.front())) - overlap;
-        const auto first = std::ranges::find_if(newest, [&](const auto& id) { return sync::made_at(id) < since; });
-        if (first != newest.end()) return first->text;
-        if (newest.size() > overlap_leads) return newest.back().text;
-        return transaction.leads.id_before(newest.empty() ? sync::first_id_at(since) : newest.back().text);
-    });
-}
-
-asio::awaitable<void> Observer::read_new_leads() {
-    auto after = co_await where_new_leads_begin();
-    int steps_back = 0;
-    for (bool more = true; more;) {
-        const auto requested_at = clock_.wall();
-        instantly::LeadQuery query{.after = after};
-        instantly::ScannedPage page;
-        bool is_refused = false;
-        try {
-            page = co_await fresh_.scan_leads(std::move(query));
-        } catch (const instantly::ApiError& error) {
-            // The lead of that id may be gone.
-            is_refused = after && error.failure().kind == sync::FailureKind::lead;
-            if (!is_refused || ++steps_back > new_leads_steps_back_max) throw;
-        }
-        if (is_refused) {
-            after =
-                co_await store_.run([&](Transaction& transaction) { return transaction.leads.id_before(*after); });
-            continue;
-        }
-        // Behind the newest come the ids of old leads, which say nothing about time.
-        page.leave_out([](const auto& id) { return !sync::is_time_ordered(id); });
-        more = page.next && page.leads.size() == instantly::page_limit_max;
-        if (more) after = page.leads.back().id.text;
-        Intake::Step also = [](Transaction& transaction, const ObserveResult&) {
-            transaction.progress.checked_new_leads();
-        };
-        const auto result = co_await intake_.take_in(std::move(page), requested_at, std::nullopt, std::move(also));
-        if (result.added > 0) spdlog::info("workspace {}: {} new leads", workspace_, result.added);
-    }
+    co_await new_leads_.follow(known_ago);
 }
 
 asio::awaitable<void> Observer::read_catalog() {

@@ -16,6 +16,7 @@
 #include "daemon/freshness_watch.hpp"
 #include "daemon/intake.hpp"
 #include "daemon/local_repair.hpp"
+#include "daemon/new_leads.hpp"
 #include "daemon/observation.hpp"
 #include "daemon/pages.hpp"
 #include "daemon/persistence.hpp"
@@ -61,8 +62,6 @@ public:
     }
 
 private:
-    boost::asio::awaitable<void> read_new_leads();
-    boost::asio::awaitable<std::optional<std::string>> where_new_leads_begin();
     boost::asio::awaitable<bool> is_backfilled();
     boost::asio::awaitable<void> until_backfilled();
     boost::asio::awaitable<std::chrono::milliseconds> until_next_sweep();
@@ -85,6 +84,7 @@ private:
     Sweep sweep_;
     Deletions deletions_;
     ActiveLeads active_;
+    NewLeads new_leads_;
     FreshnessWatch watch_;
 };
 

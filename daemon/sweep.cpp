@@ -173,8 +173,9 @@ asio::awaitable<Sweep::Range*> Sweep::cut() {
 
 /// Where to cut at an id that no lead has. Until it is known whether the server takes such cursors one cut is enough.
 std::optional<std::string> Sweep::made_up_cut(const Range& range) const {
-    const bool being_tried = !takes_made_up_ && cuts_ > 0;
-    if (takes_made_up_ == false || being_tried) return std::nullopt;
+    const bool is_taken = unknown_cursor_ == UnknownCursor::accepted;
+    const bool is_to_be_tried = !unknown_cursor_ && cuts_ == 0;
+    if (!is_taken && !is_to_be_tried) return std::nullopt;
     const auto reach = first_reach * static_cast<double>(std::uint64_t{1} << std::min(cuts_, doublings_max));
     return sync::cut_between(*range.at.cursor, range.at.end, *range.stretch, reading_.cut_min, reach);
 }
@@ -227,12 +228,9 @@ asio::awaitable<instantly::ScannedPage> Sweep::fetch_page(Range& range) {
     for (bool is_doubted = false;;) {
         const auto cursor = range.at.cursor;
         instantly::LeadQuery query{.after = cursor};
+        std::optional<instantly::ScannedPage> page;
         try {
-            auto page = co_await pages_.fetch(query);
-            if (range.is_made_up) takes_made_up_ = true;
-            range.is_made_up = false;
-            range.rejections = 0;
-            co_return page;
+            page = co_await pages_.fetch(query);
         } catch (const instantly::ApiError& error) {
             // A server may also take no notice of a cursor that it does not know, and begin at the first lead. If it
             // is something else that is wrong there, nothing is read anew for it.
@@ -241,6 +239,22 @@ asio::awaitable<instantly::ScannedPage> Sweep::fetch_page(Range& range) {
             if (!cursor || (error.failure().kind != sync::FailureKind::lead && !begins_anew)) throw;
             spdlog::log(range.is_made_up ? spdlog::level::info : spdlog::level::warn,
                         "workspace {}: cursor {} is refused: {}", workspace_, *cursor, error.what());
+        }
+        if (page) {
+            range.rejections = 0;
+            const bool is_over = !cursor || !is_empty(*page);
+            if (is_over) {
+                // A lead that is shown was there when nothing was shown behind it: so there was nothing.
+                if (!page->leads.empty() && range.doubted.contains(page->leads.back().id.text)) page->next.reset();
+                if (std::exchange(range.is_made_up, false)) unknown_cursor_ = UnknownCursor::accepted;
+                co_return *std::move(page);
+            }
+            const bool ends_there = co_await is_end(range);
+            if (ends_there) co_return *std::move(page);
+            range.doubted.insert(*cursor);
+            co_await step_back(range);
+            is_doubted = false;
+            continue;
         }
         // In an outage all cursors are refused: it is this one if the server lists leads, and refuses it again.
         is_doubted = !is_doubted;
@@ -251,23 +265,32 @@ asio::awaitable<instantly::ScannedPage> Sweep::fetch_page(Range& range) {
     }
 }
 
+/// Whether nothing is left where nothing was shown: a server may answer so what it does not know as a cursor.
+asio::awaitable<bool> Sweep::is_end(const Range& range) {
+    if (!unknown_cursor_) {
+        instantly::LeadQuery from_first;
+        const auto first = co_await pages_.fetch(from_first);
+        if (is_empty(first)) co_return true;  // no lead is shown at all
+        unknown_cursor_ = co_await pages_.try_unknown_cursor(first);
+    }
+    const bool is_lead_known = !range.is_made_up && unknown_cursor_ == UnknownCursor::refused;
+    co_return is_lead_known || unknown_cursor_ == UnknownCursor::accepted;
+}
+
 asio::awaitable<void> Sweep::step_back(Range& range) {
     const auto refused = *range.at.cursor;
-    if (std::exchange(range.is_made_up, false))
-        takes_made_up_ = false;
-    else
+    if (!std::exchange(range.is_made_up, false))
         refused_.insert(refused);
+    else if (unknown_cursor_ != UnknownCursor::nothing)
+        unknown_cursor_ = UnknownCursor::refused;
     if (++range.steps_back > steps_back_max) {
         range.at.cursor.reset();
         co_return;
     }
     // Leads that were added together are deleted together: each step reaches as far as all before it.
-    const auto leads = 1 << (range.steps_back - 1);
-    range.at.cursor = co_await store_.run([&](Transaction& transaction) {
-        auto before = transaction.leads.id_before(refused);
-        for (int i = 1; before && i < leads; ++i) before = transaction.leads.id_before(*before);
-        return before;
-    });
+    const auto leads = std::int64_t{1} << (range.steps_back - 1);
+    range.at.cursor =
+        co_await store_.run([&](Transaction& transaction) { return transaction.leads.id_before(refused, leads); });
 }
 
 asio::awaitable<void> Sweep::note_page(Range& range, instantly::ScannedPage page, sync::Instant requested_at) {

@@ -45,7 +45,9 @@ struct Reading {
 /// Reads the whole workspace, in ranges of ids side by side, for one chain of cursors is a page for each round trip
 /// (DESIGN §5). What is known is cut at its leads, and what is left to a few ranges at the end once more, down to
 /// pages; what is not known is cut while it is read, at made-up ids, if the server takes such cursors: the first cut
-/// tries that. Page and cursor are one transaction. What a server gets wrong in one range stops that range alone.
+/// tries that. Where nothing is shown behind a cursor that may be none any more, an earlier one has to tell whether
+/// that is the end. Page and cursor are one transaction. What a server gets wrong in one range stops that range
+/// alone.
 class Sweep {
 public:
     Sweep(Pages& pages, store::Store& store, Clock& clock, Persistence persistence, std::string workspace,
@@ -71,7 +73,8 @@ private:
         Signal cut_over;          ///< rings whoever reads it
         bool is_known_on = true;  ///< as far as is known: two pages of known leads or more are still to be read
         int steps_back = 0;
-        int rejections = 0;  ///< of answers to the cursor, in a row
+        int rejections = 0;             ///< of answers to the cursor, in a row
+        std::set<std::string> doubted;  ///< cursors behind which nothing was shown, which need not be the end
     };
 
     static std::unique_ptr<Range> range_of(const store::SweepRange& at);
@@ -85,6 +88,7 @@ private:
     boost::asio::awaitable<void> reload(Range& range);
     boost::asio::awaitable<void> read_page(Range& range);
     boost::asio::awaitable<instantly::ScannedPage> fetch_page(Range& range);
+    boost::asio::awaitable<bool> is_end(const Range& range);
     boost::asio::awaitable<void> step_back(Range& range);
     boost::asio::awaitable<void> note_page(Range& range, instantly::ScannedPage page, sync::Instant requested_at);
     void tell(bool complete);
@@ -105,8 +109,8 @@ private:
     SweepProgress progress_;
     bool is_closed_ = false;
     int cuts_ = 0;
-    std::set<std::string> refused_;      ///< ids of leads that are no cursors any more
-    std::optional<bool> takes_made_up_;  ///< nothing: not tried yet
+    std::set<std::string> refused_;                ///< ids of leads that are no cursors any more
+    std::optional<UnknownCursor> unknown_cursor_;  ///< nothing: not tried yet
 };
 
 }  // namespace leadsync::daemon

@@ -305,7 +305,7 @@ std::vector<InstantlyId> Leads::newest_time_ordered(int limit) {
     // Ids from the far future of the version-7 clock are random old ones: a year ahead leaves those few behind.
     static const Statement statement{"newest_time_ordered", R"sql(
         SELECT instantly_id FROM sync.base
-        WHERE workspace = $1 AND substr(instantly_id::text, 15, 1) = '7'
+        WHERE workspace = $1 AND substr(instantly_id::text, 15, 1) = '7' AND gone_at IS NULL AND deleted_at IS NULL
           AND instantly_id < (lpad(to_hex((extract(epoch FROM now() + interval '1 year') * 1000)::int8), 12, '0')
                               || '70008000000000000000')::uuid
         ORDER BY instantly_id DESC LIMIT $2
@@ -315,12 +315,13 @@ std::vector<InstantlyId> Leads::newest_time_ordered(int limit) {
     return ids;
 }
 
-std::optional<std::string> Leads::id_before(const std::string& id) {
+std::optional<std::string> Leads::id_before(const std::string& id, std::int64_t leads) {
     static const Statement statement{"id_before", R"sql(
-        SELECT instantly_id FROM sync.base WHERE workspace = $1 AND instantly_id < $2::uuid
-        ORDER BY instantly_id DESC LIMIT 1
+        SELECT instantly_id FROM sync.base
+        WHERE workspace = $1 AND instantly_id < $2::uuid AND gone_at IS NULL AND deleted_at IS NULL
+        ORDER BY instantly_id DESC LIMIT 1 OFFSET $3::int8 - 1
     )sql"};
-    const auto rows = execute(transaction_, statement, workspace_, id);
+    const auto rows = execute(transaction_, statement, workspace_, id, leads);
     if (rows.empty()) return std::nullopt;
     return rows[0][0].as<std::string>();
 }

@@ -34,7 +34,7 @@ public:
     void update(std::span<const sync::LeadRow> leads) override;
     std::vector<sync::InstantlyId> newest_time_ordered(int limit) override;
     void note_reformatted(std::span<const store::Reformatted> leads) override;
-    std::optional<std::string> id_before(const std::string& id) override;
+    std::optional<std::string> id_before(const std::string& id, std::int64_t leads) override;
     std::optional<std::string> halfway(const std::string& cursor, const std::optional<std::string>& end,
                                        int page) override;
     std::int64_t count() override;

@@ -156,7 +156,7 @@ std::chrono::milliseconds Progress::sweep_took() {
 
 std::optional<std::chrono::milliseconds> Progress::new_leads_ago() {
     static const Statement statement{"new_leads_ago", R"sql(
-        SELECT (extract(epoch FROM now() - new_leads_checked_at) * 1000)::int8 FROM crm.workspaces WHERE name = $1
+        SELECT (extract(epoch FROM age) * 1000)::int8 FROM crm.freshness WHERE workspace = $1 AND class = 'new'
     )sql"};
     return age_of(execute(transaction_, statement, workspace_));
 }
@@ -180,11 +180,13 @@ std::optional<std::chrono::milliseconds> Progress::active_ago() {
     return age_of(execute(transaction_, statement, workspace_));
 }
 
-void Progress::checked_new_leads() {
-    static const Statement statement{
-        "checked_new_leads",
-        "UPDATE crm.workspaces SET new_leads_checked_at = now(), updated_at = now() WHERE name = $1"};
-    execute(transaction_, statement, workspace_);
+void Progress::checked_new_leads(std::chrono::milliseconds ago) {
+    static const Statement statement{"checked_new_leads", R"sql(
+        UPDATE crm.workspaces
+        SET new_leads_checked_at = now() - $2::int8 * interval '1 millisecond', updated_at = now()
+        WHERE name = $1
+    )sql"};
+    execute(transaction_, statement, workspace_, ago.count());
 }
 
 void Progress::set_state(const std::string& state, const std::optional<std::string>& reason) {

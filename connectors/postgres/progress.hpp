@@ -24,7 +24,7 @@ public:
     bool is_backfilled() override;
     std::optional<std::chrono::milliseconds> fresh_ago() override;
     std::chrono::milliseconds sweep_took() override;
-    void checked_new_leads() override;
+    void checked_new_leads(std::chrono::milliseconds ago) override;
     std::optional<std::chrono::milliseconds> new_leads_ago() override;
     void report_active(std::int64_t leads, std::optional<std::chrono::milliseconds> ago) override;
     std::optional<std::chrono::milliseconds> active_ago() override;

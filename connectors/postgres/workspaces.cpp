@@ -22,7 +22,8 @@ std::vector<WorkspaceStatus> Workspaces::status(pqxx::work& transaction, const s
                (SELECT count(*) FROM crm.conflicts c WHERE c.workspace = w.name AND c.resolved_at IS NULL),
                (SELECT count(*) FROM crm.held h WHERE h.workspace = w.name AND h.decision IS NULL),
                w.requests_last_minute, c.pages, c.leads, extract(epoch FROM now() - w.updated_at),
-               coalesce(w.active_leads, 0), extract(epoch FROM now() - w.new_leads_checked_at),
+               coalesce(w.active_leads, 0),
+               (SELECT extract(epoch FROM f.age) FROM crm.freshness f WHERE f.workspace = w.name AND f.class = 'new'),
                extract(epoch FROM now() - w.active_as_of)
         FROM crm.workspaces w
         LEFT JOIN LATERAL (

@@ -201,10 +201,12 @@ public:
     /// Their outcome is known.
     virtual void forget_creates(const std::vector<sync::LeadId>& ids) = 0;
 
-    /// The newest ids that say when they were made, newest first. New leads come after them.
+    /// The newest ids that say when they were made, newest first, of leads that count() counts. New ones come after
+    /// them.
     virtual std::vector<sync::InstantlyId> newest_time_ordered(int limit) = 0;
-    /// The last known id before `id`: a cursor in place of one that the server refuses. Nothing: `id` was the first.
-    virtual std::optional<std::string> id_before(const std::string& id) = 0;
+    /// The id so many of those leads before `id`: a cursor in place of one that the server refuses. Nothing: there
+    /// are not so many.
+    virtual std::optional<std::string> id_before(const std::string& id, std::int64_t leads) = 0;
     /// The known id behind which half of what is known between the two begins, `end` included, so that a whole number
     /// of pages lies before it: a cursor to share the rest with. Nothing where that is less than two pages.
     virtual std::optional<std::string> halfway(const std::string& cursor, const std::optional<std::string>& end,

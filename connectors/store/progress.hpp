@@ -91,8 +91,10 @@ public:
     virtual std::optional<std::chrono::milliseconds> fresh_ago() = 0;
     /// How long the last complete sweep took; 0 before the first.
     virtual std::chrono::milliseconds sweep_took() = 0;
-    virtual void checked_new_leads() = 0;
-    /// Since new leads were looked for; nothing: never.
+    /// New leads were looked for: whatever was there `ago` is here.
+    virtual void checked_new_leads(std::chrono::milliseconds ago) = 0;
+    /// Since new leads were looked for, or, before the first time, since the first sweep was complete; nothing
+    /// before.
     virtual std::optional<std::chrono::milliseconds> new_leads_ago() = 0;
     /// How many leads are active, and since when none of them was read; nothing: there are none, or not known.
     virtual void report_active(std::int64_t leads, std::optional<std::chrono::milliseconds> ago) = 0;

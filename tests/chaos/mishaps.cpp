@@ -62,10 +62,11 @@ Mishaps::Mishaps(std::string database_url, sandbox::Server& server, Dice& dice)
 void Mishaps::draw_nature(const std::vector<sandbox::ControlClient*>& workspaces) {
     lists_lie_ = dice_.chance(0.3);
     if (dice_.chance(0.4)) read_lag_ = std::chrono::milliseconds{dice_.below(800)};
+    static constexpr std::array cursors{"accept", "accept", "400", "empty"};
     const json nature{{"latency_ms", dice_.below(15)},
                       {"latency_spread_ms", dice_.below(30)},
                       {"gzip", dice_.chance(0.5)},
-                      {"unknown_cursor", dice_.chance(0.5) ? "accept" : "400"},
+                      {"unknown_cursor", cursors.at(dice_.below(cursors.size()))},
                       {"read_lag_ms", read_lag_.count()},
                       {"interest_delay_ms", dice_.below(400)},
                       {"assign_delay_ms", dice_.below(400)},

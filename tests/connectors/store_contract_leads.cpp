@@ -252,6 +252,9 @@ TEST_P(LeadsContract, KnowsTheNewestIdThatTellsWhenItWasMade) {
     EXPECT_TRUE(newest().empty());
     synced({3, 5, 4});
     EXPECT_EQ(newest(), (std::vector{instantly_id(5), instantly_id(4)}));
+    mark_gone(5, sync::RemoteDeletes::mark);
+    store_->erase(lead_id(4));
+    EXPECT_EQ(newest(), std::vector{instantly_id(3)}) << "the others are no cursors any more";
 }
 
 TEST_P(LeadsContract, KnowsWhichLeadsAreActiveAndForHowLong) {
@@ -296,15 +299,20 @@ TEST_P(LeadsContract, KnowsWhichLeadsAreActiveAndForHowLong) {
     EXPECT_EQ(count(0min), 0);
 }
 
-TEST_P(LeadsContract, KnowsTheIdBeforeAnother) {
-    synced({1, 3});
-    const auto before = [&](int number) {
+TEST_P(LeadsContract, KnowsTheIdSoManyLeadsBeforeAnother) {
+    synced({1, 3, 4, 5, 6, 7});
+    mark_gone(5, sync::RemoteDeletes::mark);
+    store_->erase(lead_id(4));
+    const auto before = [&](int number, std::int64_t leads) {
         return store_->run(
-            [&](Transaction& transaction) { return transaction.leads.id_before(instantly_id(number).text); });
+            [&](Transaction& transaction) { return transaction.leads.id_before(instantly_id(number).text, leads); });
     };
-    EXPECT_EQ(before(3), instantly_id(1).text);
-    EXPECT_EQ(before(2), instantly_id(1).text);
-    EXPECT_EQ(before(1), std::nullopt);
+    EXPECT_EQ(before(3, 1), instantly_id(1).text);
+    EXPECT_EQ(before(2, 1), instantly_id(1).text);
+    EXPECT_EQ(before(1, 1), std::nullopt);
+    EXPECT_EQ(before(6, 1), instantly_id(3).text) << "what lies between is gone on one side";
+    EXPECT_EQ(before(7, 3), instantly_id(1).text);
+    EXPECT_EQ(before(7, 4), std::nullopt);
 }
 
 TEST_P(LeadsContract, HalvesWhatIsKnownInWholePages) {

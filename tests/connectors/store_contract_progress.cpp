@@ -201,14 +201,29 @@ TEST_P(ProgressContract, KeepsHowOldNewAndActiveLeadsAreByNow) {
     EXPECT_EQ(active_ago(), std::nullopt);
     EXPECT_EQ(new_ago(), std::nullopt);
     report(30min);
-    store_->run([](Transaction& transaction) { transaction.progress.checked_new_leads(); });
+    store_->run([](Transaction& transaction) { transaction.progress.checked_new_leads(10min); });
     store_->advance(1h);
     EXPECT_GE(*active_ago(), 90min);
     EXPECT_LT(*active_ago(), 91min);
-    EXPECT_GE(*new_ago(), 60min);
-    EXPECT_LT(*new_ago(), 61min);
+    EXPECT_GE(*new_ago(), 70min) << "what was there when it was asked for";
+    EXPECT_LT(*new_ago(), 71min);
     report(std::nullopt);
     EXPECT_EQ(active_ago(), std::nullopt) << "there are none";
+}
+
+TEST_P(ProgressContract, KnowsNoNewerLeadsThanTheFirstSweepUntilTheyWereLookedFor) {
+    const auto new_ago = [&] {
+        return store_->run([](Transaction& transaction) { return transaction.progress.new_leads_ago(); });
+    };
+    open_sweep();
+    EXPECT_EQ(new_ago(), std::nullopt);
+    finish_sweep();
+    store_->advance(1h);
+    ASSERT_TRUE(new_ago());
+    EXPECT_GE(*new_ago(), 60min);
+    EXPECT_LT(*new_ago(), 61min);
+    store_->run([](Transaction& transaction) { transaction.progress.checked_new_leads(0ms); });
+    EXPECT_LT(*new_ago(), 1min);
 }
 
 TEST_P(ProgressContract, TakesNoSweepForNothing) {
@@ -225,7 +240,7 @@ TEST_P(ProgressContract, ShowsStateAndReason) {
     store_->run([](Transaction& transaction) {
         transaction.progress.set_state("paused", "the key was revoked");
         transaction.progress.report_requests(17);
-        transaction.progress.checked_new_leads();
+        transaction.progress.checked_new_leads(0ms);
     });
     EXPECT_EQ(store_->workspace().state, "paused");
     EXPECT_EQ(store_->workspace().reason, "the key was revoked");

@@ -175,8 +175,10 @@ TEST(BadInput, AKeyOfAnotherWorkspaceStopsBeforeAnythingIsRead) {
     EXPECT_EQ(world.value("SELECT count(*) FROM crm.leads"), "0");
 }
 
-TEST(BadInput, ACursorThatTheServerRefusesIsReplacedByOneThatItKnows) {
-    SyncedWorld world{{.leads = 450, .switches = {{"unknown_cursor", "400"}}}};
+class CursorOfAGoneLead : public testing::TestWithParam<const char*> {};
+
+TEST_P(CursorOfAGoneLead, IsReplacedByOneThatTheServerKnows) {
+    SyncedWorld world{{.leads = 450, .switches = {{"unknown_cursor", GetParam()}}}};
     world.backfill_and_drain();
     // A sweep that was stopped behind a lead that is deleted since.
     const auto ids = world.sql("SELECT instantly_id FROM crm.leads ORDER BY instantly_id LIMIT 200");
@@ -184,9 +186,16 @@ TEST(BadInput, ACursorThatTheServerRefusesIsReplacedByOneThatItKnows) {
     world.sql("INSERT INTO sync.sweeps (workspace) VALUES ('acme')");
     world.sql("INSERT INTO sync.ranges (workspace, cursor, pages, leads) VALUES ('acme', '" + gone + "', 2, 200)");
     world.instantly().remove(gone);
+    const auto last = world.value("SELECT instantly_id FROM crm.leads ORDER BY instantly_id DESC LIMIT 1");
+    world.instantly().edit(last, {{"phone", "+1 999"}});
     world.backfill_and_drain();
     EXPECT_EQ(world.value("SELECT count(*) FROM sync.sweeps"), "0") << "the sweep is complete";
+    EXPECT_EQ(world.value("SELECT phone FROM crm.leads WHERE instantly_id = '" + last + "'"), "+1 999");
 }
+
+INSTANTIATE_TEST_SUITE_P(UnknownCursors, CursorOfAGoneLead,
+                         testing::Values("accept", "400", "404", "ignore", "empty"),
+                         [](const auto& choice) { return "Are" + std::string{choice.param}; });
 
 }  // namespace
 }  // namespace leadsync::daemon

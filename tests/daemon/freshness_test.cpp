@@ -38,10 +38,15 @@ class Instantly final : public instantly::Transport {
 public:
     explicit Instantly(simulation::VirtualTime& time) : time_{time} {}
 
+    static std::string id_of(sync::Instant made_at, std::uint64_t number) {
+        return sync::first_id_at(made_at).substr(0, 24) + fmt::format("{:012x}", number);
+    }
     void add(sync::Instant made_at, std::uint64_t number) {
-        const auto id = sync::first_id_at(made_at).substr(0, 24) + fmt::format("{:012x}", number);
+        const auto id = id_of(made_at, number);
         leads_.emplace(id, fmt::format(R"({{"id":"{}","email":"lead{}@acme.example"}})", id, number));
     }
+    /// An item of a listing as it stands there.
+    void add_item(const std::string& id, const std::string& text) { leads_.emplace(id, text); }
     const std::map<std::string, std::string>& leads() const { return leads_; }
 
     asio::awaitable<instantly::Reply> send(instantly::Request request, instantly::Gate gate) override {
@@ -51,11 +56,13 @@ public:
         turn.reset();
         co_await time_.sleep_for(100ms);
         auto body = answer(request);
-        co_await time_.sleep_for(100ms);
+        const bool lists_leads = request.target.ends_with("/leads/list");
+        co_await time_.sleep_for(lists_leads ? way_back : 100ms);
         co_return instantly::Reply{.status = 200, .body = std::move(body), .retry_after = {}, .date = {}};
     }
 
     std::size_t requests = 0;
+    milliseconds way_back = 100ms;  ///< of a list of leads
     std::function<void(const std::string& id)> shown;
     std::function<void()> looked_for_new;
 
@@ -106,8 +113,9 @@ protected:
         spdlog::set_default_logger(before_);
     }
 
-    /// So many leads are known, the first `active` of them were contacted just now.
-    void know(std::uint64_t leads, std::size_t active) {
+    /// So many leads are known, the first `active` of them were contacted just now. New ones are looked for as well
+    /// by now, or were not yet.
+    void know(std::uint64_t leads, std::size_t active, bool is_followed = true) {
         for (std::uint64_t n = 0; n < leads; ++n) instantly_.add(time_.wall() - 24h * 30 + milliseconds{n * 1000}, n);
         std::string body = R"({"items":[)";
         for (const auto& [id, lead] : instantly_.leads()) body += (body.back() == '[' ? "" : ",") + lead;
@@ -127,7 +135,7 @@ protected:
                 }
                 transaction.leads.note_active(contacted);
                 transaction.progress.report_active(static_cast<std::int64_t>(active), 0ms);
-                transaction.progress.checked_new_leads();
+                if (is_followed) transaction.progress.checked_new_leads(0ms);
             });
             done = true;
         };
@@ -159,6 +167,26 @@ protected:
         }
     }
 
+    /// So many leads are added on Instantly at once.
+    void import(std::uint64_t leads) {
+        imported_at_ = time_.wall();
+        for (std::uint64_t n = 0; n < leads; ++n) instantly_.add(*imported_at_, 1'000'000 + n);
+    }
+
+    /// Looks every 100 ms how old new leads are said to be, from `after` now on.
+    void watch(milliseconds after, milliseconds duration) {
+        for (auto wait = after; wait < duration; wait += 100ms) time_.at(time_.now() + wait, [this] { look(); });
+    }
+    void look() {
+        const auto& workspace = store_.state().workspace;
+        const auto as_of = workspace.new_leads_checked_at.value_or(workspace.backfilled_at.value());
+        const SteadyTime::duration told = time_.wall() - as_of;
+        youngest_told_ = std::min(youngest_told_, told);
+        oldest_told_ = std::max(oldest_told_, told);
+        if (imported_at_ && as_of >= *imported_at_ && !left_out_)
+            left_out_ = instantly_.leads().size() - odd_items_ - store_.state().bases.size();
+    }
+
     void show(const std::string& id) {
         auto& at = shown_at_[id];
         if (at != SteadyTime{}) {
@@ -186,6 +214,11 @@ protected:
     SteadyTime::duration worst_active_{};
     SteadyTime::duration worst_rest_{};
     SteadyTime::duration worst_new_{};
+    std::optional<sync::Instant> imported_at_;
+    std::size_t odd_items_ = 0;            ///< of Instantly's, that are no leads
+    std::optional<std::size_t> left_out_;  ///< of the import, when it was said to be here
+    SteadyTime::duration youngest_told_ = 24h;
+    SteadyTime::duration oldest_told_{};
     std::ostringstream log_;
     std::shared_ptr<spdlog::logger> before_ = spdlog::default_logger();
     std::shared_ptr<spdlog::logger> logger_;
@@ -224,6 +257,56 @@ TEST_F(FreshnessTest, ABudgetThatIsTooSmallIsToldWithWhatItWouldTake) {
               std::string::npos)
         << log_.str();
     EXPECT_LE(ms(worst_new_), 15s) << "new leads don't wait behind the active ones";
+}
+
+TEST_F(FreshnessTest, NewLeadsAreAsOldAsTheFirstPageOfAnImportUntilTheLast) {
+    know(1'000, 0);
+    time_.at(time_.now() + 1min, [this] { import(10'000); });  // 100 pages, 200 ms each
+    watch(0ms, 3min);
+    run(3min, {.per_second = 100, .per_minute = 6000, .share = 0.2});
+    EXPECT_EQ(store_.state().bases.size(), 11'000U);
+    EXPECT_EQ(left_out_, 0U);
+    EXPECT_GE(ms(oldest_told_), 20s);
+    EXPECT_NE(log_.str().find("freshness.new is 15 s, but what is known of the oldest is"), std::string::npos)
+        << log_.str();
+    EXPECT_LE(time_.wall() - store_.state().workspace.new_leads_checked_at.value(), 15s) << "then they are followed";
+}
+
+TEST_F(FreshnessTest, NewLeadsAreReadOnBehindOldIdsAndWhatIsNoLead) {
+    know(1'000, 0);
+    time_.at(time_.now() + 1min, [this] {
+        import(49);
+        // Fifty known leads and the first of the new ones are a page, and this is its last: no lead of these days.
+        auto old = Instantly::id_of(*imported_at_ + 1ms, 0);
+        old[14] = '4';
+        instantly_.add_item(old, fmt::format(R"({{"id":"{}","email":"old@acme.example"}})", old));
+        for (std::uint64_t n = 0; n < 1'000; ++n) {
+            instantly_.add(*imported_at_ + 2ms, 2'000'000 + 2 * n);
+            if (n % 90 != 0) continue;
+            instantly_.add_item(Instantly::id_of(*imported_at_ + 2ms, 2'000'001 + 2 * n), R"({"email":"no id"})");
+            ++odd_items_;
+        }
+    });
+    watch(0ms, 3min);
+    run(3min, {.per_second = 100, .per_minute = 6000, .share = 0.2});
+    EXPECT_EQ(left_out_, 0U) << "of what was said to be here";
+    EXPECT_LE(ms(oldest_told_), 20s);
+}
+
+TEST_F(FreshnessTest, ALateAnswerIsAsOldAsItsRequest) {
+    know(1'000, 0);
+    time_.at(time_.now() + 1min, [this] { instantly_.way_back = 60s; });
+    watch(3min, 6min);
+    run(6min, {.per_second = 100, .per_minute = 6000, .share = 0.2});
+    EXPECT_GE(ms(youngest_told_), 60s);
+}
+
+TEST_F(FreshnessTest, NewLeadsThatWereNeverLookedForGetOldFromTheFirstSweepOn) {
+    know(1'000, 0, false);
+    instantly_.way_back = 24h;
+    run(1min, {.per_second = 100, .per_minute = 6000, .share = 0.2});
+    EXPECT_NE(log_.str().find("freshness.new is 15 s, but what is known of the oldest is"), std::string::npos)
+        << log_.str();
 }
 
 TEST_F(FreshnessTest, ADaemonThatWasAwayCatchesUpAtOnce) {

@@ -26,6 +26,7 @@ Page page_of(const Call& call, const Body& body) {
     if (!page.after) throw refusal(400, "body/starting_after must match format \"uuid\"");
     if (switches.unknown_cursor == "accept" || call.workspace.leads.find(*page.after, call.eyes())) return page;
     if (switches.unknown_cursor == "ignore") return {page.limit, std::nullopt};
+    if (switches.unknown_cursor == "empty") return {0, std::nullopt};
     throw refusal(switches.unknown_cursor == "400" ? 400 : 404, "starting_after: no such lead");
 }
 

@@ -66,6 +66,9 @@ TEST_F(LeadListing, AcceptsAnUnknownCursorOrRefusesItAsSwitched) {
     EXPECT_EQ(client.post("/api/v2/leads/list", {{"starting_after", "tomorrow"}}).status, 400U);
     control.set_switches({{"unknown_cursor", "ignore"}});
     EXPECT_EQ(client.list(body), client.list(TestJson::object()));
+    control.set_switches({{"unknown_cursor", "empty"}});
+    EXPECT_EQ(client.list(body), TestJson({{"items", TestJson::array()}}));
+    EXPECT_EQ(client.list({{"starting_after", example}})["items"].size(), 10U);
 }
 
 TEST_F(LeadListing, KnowsNoCampaignAndNoListThatWasDeleted) {

@@ -55,7 +55,7 @@ struct Choice {
 
 const std::vector<Choice>& choices() {
     static const std::vector<Choice> all{{"list_order", {"id", "id_descending"}},
-                                         {"unknown_cursor", {"accept", "400", "404", "ignore"}},
+                                         {"unknown_cursor", {"accept", "400", "404", "ignore", "empty"}},
                                          {"limit_over_100", {"empty", "400"}},
                                          {"job_outcome", {"success", "failed", "moved_nothing", "partial"}},
                                          {"custom_variables", {"merge", "replace"}}};

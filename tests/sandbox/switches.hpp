@@ -30,7 +30,7 @@ struct Switches {
     std::int64_t plan_limit = -1;  ///< Leads that the plan allows; negative: no limit.
 
     std::string list_order = "id";          ///< id | id_descending
-    std::string unknown_cursor = "accept";  ///< accept | 400 | 404 | ignore
+    std::string unknown_cursor = "accept";  ///< accept | 400 | 404 | ignore | empty
     std::string limit_over_100 = "empty";   ///< empty | 400
     std::set<std::string> gone_places;      ///< Campaigns and lists that were deleted: a list of their leads is 404.
     int read_lag_ms = 0;

@@ -32,6 +32,9 @@ sync::Content readable(const sync::Content& content) {
     return result;
 }
 
+/// Neither deleted here nor gone on Instantly.
+bool is_on_both_sides(const ModelBase& base) { return !base.deleted_at && !base.gone_at; }
+
 std::vector<LeadId> sorted(std::vector<LeadId> ids) {
     std::ranges::sort(ids);
     ids.erase(std::unique(ids.begin(), ids.end()), ids.end());
@@ -226,19 +229,24 @@ std::vector<LeadId> ModelLeads::with_emails(const std::vector<std::string>& emai
 std::vector<InstantlyId> ModelLeads::newest_time_ordered(int limit) {
     const auto too_new = sync::first_id_at(transaction_.now() + std::chrono::days{365});
     std::vector<InstantlyId> ids;
-    const auto& known = transaction_.read().bases.by_instantly_id();
+    const auto& bases = transaction_.read().bases;
+    const auto& known = bases.by_instantly_id();
     for (auto lead = known.lower_bound({too_new}); lead != known.begin() && static_cast<int>(ids.size()) < limit;) {
         --lead;
-        if (sync::is_time_ordered(lead->first)) ids.push_back(lead->first);
+        if (sync::is_time_ordered(lead->first) && is_on_both_sides(bases.at(lead->second)))
+            ids.push_back(lead->first);
     }
     return ids;
 }
 
-std::optional<std::string> ModelLeads::id_before(const std::string& id) {
-    const auto& known = transaction_.read().bases.by_instantly_id();
-    const auto behind = known.lower_bound({id});
-    if (behind == known.begin()) return std::nullopt;
-    return std::prev(behind)->first.text;
+std::optional<std::string> ModelLeads::id_before(const std::string& id, std::int64_t leads) {
+    const auto& bases = transaction_.read().bases;
+    const auto& known = bases.by_instantly_id();
+    for (auto lead = known.lower_bound({id}); lead != known.begin();) {
+        --lead;
+        if (is_on_both_sides(bases.at(lead->second)) && --leads == 0) return lead->first.text;
+    }
+    return std::nullopt;
 }
 
 std::optional<std::string> ModelLeads::halfway(const std::string& cursor, const std::optional<std::string>& end,
@@ -247,15 +255,14 @@ std::optional<std::string> ModelLeads::halfway(const std::string& cursor, const 
     const auto& bases = transaction_.read().bases;
     const auto& ids = bases.by_instantly_id();
     for (auto at = ids.upper_bound({cursor}); at != ids.end() && (!end || at->first.text <= *end); ++at)
-        if (const auto& base = bases.at(at->second); !base.deleted_at && !base.gone_at)
-            known.push_back(at->first.text);
+        if (is_on_both_sides(bases.at(at->second))) known.push_back(at->first.text);
     const auto before = known.size() / 2 / static_cast<std::size_t>(page) * static_cast<std::size_t>(page);
     return before == 0 ? std::nullopt : std::optional{known[before - 1]};
 }
 
 std::int64_t ModelLeads::count() {
     return std::ranges::count_if(transaction_.read().bases,
-                                 [](const auto& base) { return !base.second.deleted_at && !base.second.gone_at; });
+                                 [](const auto& base) { return is_on_both_sides(base.second); });
 }
 
 void ModelLeads::note_active(const std::vector<store::ActiveLead>& leads) {

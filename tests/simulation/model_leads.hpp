@@ -50,7 +50,7 @@ public:
     std::map<sync::LeadId, store::NotedCreate> noted_creates(const std::vector<sync::LeadId>& ids) override;
     void forget_creates(const std::vector<sync::LeadId>& ids) override;
     std::vector<sync::InstantlyId> newest_time_ordered(int limit) override;
-    std::optional<std::string> id_before(const std::string& id) override;
+    std::optional<std::string> id_before(const std::string& id, std::int64_t leads) override;
     std::optional<std::string> halfway(const std::string& cursor, const std::optional<std::string>& end,
                                        int page) override;
     std::int64_t count() override;

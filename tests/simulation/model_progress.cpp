@@ -123,10 +123,13 @@ std::chrono::milliseconds ModelProgress::sweep_took() {
     return std::chrono::round<std::chrono::milliseconds>(*workspace.sweep_completed_at - *workspace.fresh_as_of);
 }
 
-void ModelProgress::checked_new_leads() { transaction_.write_workspace().new_leads_checked_at = transaction_.now(); }
+void ModelProgress::checked_new_leads(std::chrono::milliseconds ago) {
+    transaction_.write_workspace().new_leads_checked_at = transaction_.now() - ago;
+}
 
 std::optional<std::chrono::milliseconds> ModelProgress::new_leads_ago() {
-    return ago(transaction_.read().workspace.new_leads_checked_at);
+    const auto& workspace = transaction_.read().workspace;
+    return ago(workspace.new_leads_checked_at ? workspace.new_leads_checked_at : workspace.backfilled_at);
 }
 
 void ModelProgress::report_active(std::int64_t leads, std::optional<std::chrono::milliseconds> ago) {

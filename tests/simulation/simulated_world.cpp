@@ -107,7 +107,7 @@ void SimulatedWorld::draw_settings() {
     switches.numbers_as_text = chance(0.3);
     switches.normalise_trim = chance(0.4);
     switches.normalise_website = chance(0.4);
-    const std::array<const char*, 4> cursors{"accept", "accept", "400", "ignore"};
+    const std::array<const char*, 5> cursors{"accept", "accept", "400", "ignore", "empty"};
     switches.unknown_cursor = one_of(cursors);
     // A key that may not list campaigns: where cursors are refused, the first backfill is one chain then.
     if (chance(0.1)) switches.scopes = {"leads:all", "workspaces:read", "background-jobs:read"};
