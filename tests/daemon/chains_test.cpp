@@ -93,9 +93,11 @@ TEST_P(FirstBackfillWithCursors, ReadsCampaignsAndListsSideBySideThenTheWorkspac
     EXPECT_EQ(requests.size(), fewest_pages() + (has_to_ask_twice ? places : 0));
     EXPECT_GE(most_at_once(requests, latency_ms), 6U);
     EXPECT_LE(most_at_once(requests, latency_ms), few_chains.ranges_at_once);
-    // Behind them the workspace is read in ranges: some pages more than it fills, and a few to try what it takes.
+    // Behind them the workspace is read in ranges: some pages more than it fills, and a few to try what it takes, by
+    // the chains and once more where the last page is empty.
+    constexpr std::size_t trial = 5;
     const auto all = world().instantly().requests("/leads/list");
-    EXPECT_LE(all.size() - requests.size(), leads_max / 10 + 2 * few_chains.ranges_at_once);
+    EXPECT_LE(all.size() - requests.size(), leads_max / 10 + 2 * few_chains.ranges_at_once + trial);
     expect_all();
     world().instantly().reset_log();
     world().sweep();
