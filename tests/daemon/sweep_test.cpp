@@ -82,6 +82,7 @@ TEST_P(Sweeps, TheEndIsFoundWhereTheLastLeadsAreGone) {
     begin();
     world().sweep();
     const auto ids = world().sql("SELECT instantly_id FROM crm.leads ORDER BY instantly_id");
+    ASSERT_EQ(ids.size(), 600U);
     for (std::size_t i = 440; i < ids.size(); ++i) world().instantly().remove(ids[i][0].c_str());
     world().instantly().edit(ids[439][0].c_str(), {{"phone", "+1 439"}});
     world().backfill_and_drain();
