@@ -355,6 +355,7 @@ TEST_F(Schema, RunsNothingOfAWritersAsItsOwner) {
         CREATE OPERATOR planted.= (LEFTARG = text, RIGHTARG = text, FUNCTION = planted.same))sql");
     EXPECT_EQ(refusal("SET ROLE leadsync_writer"), "");
     EXPECT_EQ(refusal("SET search_path = planted, pg_catalog"), "");
+    EXPECT_EQ(refusal("SET leadsync.origin = 'crm'"), "") << "of what is NULL nothing is asked";
     EXPECT_EQ(refusal("INSERT INTO crm.leads (workspace, email, campaign) VALUES ('acme', 'w@acme.io', "
                       "'33333333-3333-4333-8333-333333333333')"),
               "");
