@@ -1,11 +1,24 @@
 #include "daemon/deletions.hpp"
 
+#include <exception>
 #include <unordered_set>
 
 #include <fmt/format.h>
 #include <spdlog/spdlog.h>
 
+#include "connectors/instantly/api_error.hpp"
+#include "daemon/persistence.hpp"
+
 namespace leadsync::daemon {
+namespace {
+
+/// Whether asking for another lead may go well.
+bool concerns_one_lead(const sync::Failure& failure) {
+    return failure.kind == sync::FailureKind::lead
+           || (failure.kind == sync::FailureKind::transient && !failure.rate_limited);
+}
+
+}  // namespace
 
 Deletions::Deletions(instantly::Client& client, store::Store& store, Clock& clock, std::string workspace,
                      const ObserveOptions& observing, sync::RemoteDeletes policy, sync::GuardLimit limit)
@@ -26,6 +39,15 @@ boost::asio::awaitable<void> Deletions::examine(store::Absence by) {
     if (by == store::Absence::sweep) gone_since_sweep_ = 0;
 }
 
+bool Deletions::is_put_aside(const sync::InstantlyId& lead, const std::string& refusal) {
+    if (++refusals_[lead.text] < asked_before_put_aside) return false;
+    refusals_.erase(lead.text);
+    spdlog::warn(
+        "workspace {}: lead {} is in no list, and whether it was deleted is not known: {}; the next sweep asks",
+        workspace_, lead.text, refusal);
+    return true;
+}
+
 /// A look-up of up to a hundred. False: none were left.
 boost::asio::awaitable<bool> Deletions::look_into_some(store::Absence by) {
     const auto noted = co_await store_.run([by](store::Transaction& transaction) {
@@ -42,21 +64,36 @@ boost::asio::awaitable<bool> Deletions::look_into_some(store::Absence by) {
         sync::LeadId id;
         sync::InstantlyId instantly_id;
         std::optional<sync::RemoteLead> lead;
+        std::exception_ptr refused;
     };
     std::vector<Missing> missing;
     std::vector<sync::LeadId> looked_into;
-    for (const auto& [id, instantly_id] : noted) {
-        looked_into.push_back(id);
-        if (!listed.contains(instantly_id.text)) missing.push_back({id, instantly_id, std::nullopt});
-    }
+    for (const auto& [id, instantly_id] : noted)
+        if (listed.contains(instantly_id.text))
+            looked_into.push_back(id);
+        else
+            missing.push_back({id, instantly_id, std::nullopt, nullptr});
 
     // Each is asked for by itself. A sample would not do: a row that lists hide may stand among many that are gone.
     auto ask = [this](Missing& lead) -> asio::awaitable<void> {
-        lead.lead = co_await client_.get_lead(lead.instantly_id);
+        try {
+            lead.lead = co_await client_.get_lead(lead.instantly_id);
+        } catch (const instantly::ApiError& error) {
+            if (!concerns_one_lead(error.failure())) throw;
+            lead.refused = std::current_exception();
+        }
     };
     co_await for_each_of(missing, asked_at_once, ask);
     std::unordered_set<std::string> gone;
+    std::exception_ptr refused;
     for (auto& lead : missing) {
+        if (lead.refused && !is_put_aside(lead.instantly_id, failure_of(lead.refused)->message)) {
+            refused = lead.refused;
+            continue;
+        }
+        looked_into.push_back(lead.id);
+        if (lead.refused) continue;
+        refusals_.erase(lead.instantly_id.text);
         if (lead.lead)
             page.leads.push_back(std::move(*lead.lead));
         else
@@ -67,6 +104,7 @@ boost::asio::awaitable<bool> Deletions::look_into_some(store::Absence by) {
         observe(transaction, std::move(observations), observing_, clock_.wall());
         transaction.leads.looked_into(looked_into, gone, requested_at);
     });
+    if (refused) std::rethrow_exception(refused);
     co_return true;
 }
 

@@ -3,6 +3,7 @@
 #include <chrono>
 #include <cstdint>
 #include <string>
+#include <unordered_map>
 
 #include <boost/asio/awaitable.hpp>
 
@@ -30,6 +31,10 @@ struct AbsenceRules {
 /// How many leads are asked for one by one at the same time.
 inline constexpr std::size_t asked_at_once = 8;
 
+/// A lead of which the server does not answer is asked for so often, then left to the next sweep: it is no deletion,
+/// and must not keep that sweep from beginning.
+inline constexpr int asked_before_put_aside = 3;
+
 /// What to do about leads that a complete sweep, or a look at chosen leads, did not find (DESIGN §5, Deletion): a
 /// look-up by id, then GET, then the guard, then `deletes.remote`. A hidden row or an empty answer is no deletion.
 class Deletions {
@@ -38,11 +43,12 @@ public:
               const ObserveOptions& observing, sync::RemoteDeletes policy, sync::GuardLimit limit);
 
     /// Looks into every lead noted as absent that way. Throws ApiError and StoreError; goes on from there when called
-    /// again.
+    /// again. What was answered by then is written.
     boost::asio::awaitable<void> examine(store::Absence by);
 
 private:
     boost::asio::awaitable<bool> look_into_some(store::Absence by);
+    bool is_put_aside(const sync::InstantlyId& lead, const std::string& refusal);
     boost::asio::awaitable<void> carry_out();
 
     instantly::Client& client_;
@@ -53,6 +59,8 @@ private:
     sync::RemoteDeletes policy_;
     sync::GuardLimit limit_;
     AsyncMutex examining_;
+    /// How often in a row, of leads that are to be asked for again.
+    std::unordered_map<std::string, int> refusals_;
     /// Found by looks a few at a time, an avalanche would never be one.
     std::int64_t gone_since_sweep_ = 0;
 };

@@ -9,14 +9,28 @@ constexpr int leads_at_once = 2000;
 
 }  // namespace
 
+asio::awaitable<bool> LocalRepair::is_due() {
+    bool due = false;
+    co_await persistence_.until_done("local repair", [&]() -> asio::awaitable<void> {
+        due = co_await store_.run(
+            [&](store::Transaction& transaction) { return transaction.progress.begin_repair(every_); });
+    });
+    co_return due;
+}
+
 asio::awaitable<void> LocalRepair::run() {
+    const bool due = co_await is_due();
+    if (!due) co_return;
     store::Repaired found;
     std::int64_t shown_anew = 0;
     std::int64_t edited = 0;
     do {
         co_await persistence_.until_done("local repair", [&]() -> asio::awaitable<void> {
-            found = co_await store_.run(
-                [&](store::Transaction& transaction) { return transaction.leads.repair(found.last, leads_at_once); });
+            found = co_await store_.run([&](store::Transaction& transaction) {
+                auto repaired = transaction.leads.repair(found.last, leads_at_once);
+                if (!repaired.last) transaction.progress.finish_repair();
+                return repaired;
+            });
         });
         shown_anew += found.shown_anew;
         edited += found.edited;

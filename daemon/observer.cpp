@@ -37,7 +37,7 @@ Observer::Observer(instantly::Client& fresh, instantly::Client& active, instantl
       intake_{store, clock, persistence_, config.name, observing_, guard_, queued},
       pages_{rest, config.name, reading.page_limit},
       chains_{rest, pages_, store, clock, persistence_, config.name, intake_, guard_, reading},
-      repair_{store, persistence_, config.name, queued},
+      repair_{store, persistence_, config.name, queued, reading.repair_every},
       sweep_{pages_, store, clock, persistence_, config.name, intake_, guard_, absence_, reading},
       deletions_{rest, store, clock, config.name, observing_, config.deletes.remote, config.guard.deletes},
       active_{active, store, clock, persistence_, config.name, intake_, guard_, deletions_, bounds_.active, absence_},

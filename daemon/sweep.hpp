@@ -40,6 +40,7 @@ struct Reading {
     std::int64_t ranges_max = 256;
     double cut_min = 400;  ///< fewer leads than that are not cut off at a made-up id: it costs half a page
     int page_limit = instantly::page_limit_max;
+    std::chrono::milliseconds repair_every = std::chrono::hours{1};  ///< local repair: six seconds of CPU a million
 };
 
 /// Reads the whole workspace, in ranges of ids side by side, for one chain of cursors is a page for each round trip

@@ -133,6 +133,20 @@ void Progress::finish_sweep() {
     execute(transaction_, statement, workspace_);
 }
 
+bool Progress::begin_repair(std::chrono::milliseconds every) {
+    static const Statement statement{"begin_repair", R"sql(
+        INSERT INTO sync.repairs AS r (workspace) VALUES ($1)
+        ON CONFLICT (workspace) DO UPDATE SET done_at = NULL
+            WHERE r.done_at IS NULL OR r.done_at <= now() - $2::int8 * interval '1 millisecond'
+    )sql"};
+    return execute(transaction_, statement, workspace_, every.count()).affected_rows() > 0;
+}
+
+void Progress::finish_repair() {
+    static const Statement statement{"finish_repair", "UPDATE sync.repairs SET done_at = now() WHERE workspace = $1"};
+    execute(transaction_, statement, workspace_);
+}
+
 bool Progress::is_backfilled() {
     static const Statement statement{"is_backfilled",
                                      "SELECT backfilled_at IS NOT NULL FROM crm.workspaces WHERE name = $1"};

@@ -86,6 +86,12 @@ public:
     /// All ranges are complete: nothing is older than the beginning of the sweep.
     virtual void finish_sweep() = 0;
 
+    /// Whether rows are to be compared with their bases again, `every` so often: it begins with that. One that did
+    /// not come to its end is begun again.
+    virtual bool begin_repair(std::chrono::milliseconds every) = 0;
+    /// All rows were compared, unless the table was truncated meanwhile.
+    virtual void finish_repair() = 0;
+
     virtual bool is_backfilled() = 0;
     /// Since the last complete sweep began; nothing before the first.
     virtual std::optional<std::chrono::milliseconds> fresh_ago() = 0;

@@ -194,6 +194,33 @@ TEST(PostgresStore, FindsLeadsThatAreBackWithoutReadingAllThatAreGone) {
     });
 }
 
+/// The planner can't tell how many ids are between two of them.
+TEST(PostgresStore, RepairComparesEachRowWithItsOwnBase) {
+    const test_support::TestDatabase database;
+    Database leadsync{database.url(), 1};
+    leadsync.run_blocking([](pqxx::work& transaction) {
+        Workspaces::declare(transaction, {"acme"});
+        transaction.exec(
+            "INSERT INTO sync.base (workspace, lead_id, instantly_id, content, content_hash) "
+            "SELECT 'acme', gen_random_uuid(), gen_random_uuid(), '{}', 1 FROM generate_series(1, 20000)");
+        transaction.exec(
+            "INSERT INTO crm.leads (workspace, id, instantly_id, sync_status) "
+            "SELECT workspace, lead_id, instantly_id, 'synced' FROM sync.base");
+    });
+    leadsync.run_blocking([](pqxx::work& transaction) { transaction.exec("ANALYZE crm.leads, sync.base"); });
+    leadsync.run_blocking([&](pqxx::work& transaction) {
+        const std::string workspace = "acme";
+        Leads leads{transaction, workspace};
+        const auto before = rows_read(transaction, "crm.leads");
+        store::Repaired repaired;
+        for (int part = 0; part < 10; ++part) {
+            repaired = leads.repair(repaired.last, 100);
+            EXPECT_EQ(repaired.shown_anew + repaired.edited, 0);
+        }
+        EXPECT_EQ(rows_read(transaction, "crm.leads") - before, 1000);
+    });
+}
+
 TEST(PostgresStore, DoesNotAdoptARowThatIsSetElsewhereWhileItWaitsForIt) {
     const test_support::TestDatabase database;
     Database leadsync{database.url(), 1};

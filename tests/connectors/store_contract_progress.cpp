@@ -47,6 +47,12 @@ protected:
     void finish_sweep() {
         store_->run([](Transaction& transaction) { transaction.progress.finish_sweep(); });
     }
+    bool begin_repair(std::chrono::milliseconds every) {
+        return store_->run([&](Transaction& transaction) { return transaction.progress.begin_repair(every); });
+    }
+    void finish_repair() {
+        store_->run([](Transaction& transaction) { transaction.progress.finish_repair(); });
+    }
     bool is_backfilled() {
         return store_->run([](Transaction& transaction) { return transaction.progress.is_backfilled(); });
     }
@@ -320,6 +326,17 @@ TEST_P(ProgressContract, PrunesOldHistoryALittleAtATime) {
 }
 
 INSTANTIATE_TEST_SUITE_P(Stores, ProgressContract, candidates, name_of);
+
+TEST_P(ProgressContract, TellsWhenALocalRepairIsDue) {
+    EXPECT_TRUE(begin_repair(1h)) << "there was none yet";
+    EXPECT_TRUE(begin_repair(1h)) << "that one did not come to its end";
+    finish_repair();
+    EXPECT_FALSE(begin_repair(1h));
+    EXPECT_TRUE(begin_repair(0ms));
+    finish_repair();
+    EXPECT_FALSE(begin_repair(1h)) << "it was asked for too early, and that is no beginning";
+    EXPECT_FALSE(begin_repair(1h));
+}
 
 }  // namespace
 }  // namespace leadsync::store_contract

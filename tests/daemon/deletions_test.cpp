@@ -115,6 +115,22 @@ TEST_F(DeletionsThere, ALookUpThatFailsIsNoEvidence) {
     EXPECT_EQ(local(1, "sync_status"), "synced");
 }
 
+TEST_F(DeletionsThere, ALeadThatIsNeverAnsweredForHoldsUpNoOther) {
+    for (const int status : {500, 400}) {
+        in_step({.leads = 40});
+        remove_there(0, 2);
+        world().instantly().add_fault(
+            {{"kind", "status"}, {"method", "GET"}, {"path", leads_[0]}, {"status", status}});
+        sync_once();
+        EXPECT_EQ(local(1, "sync_status"), "deleted");
+        EXPECT_EQ(local(0, "sync_status"), "synced") << "nothing is known of it";
+        EXPECT_EQ(world().requests("GET", leads_[0]), 3U) << "and the sweep is at its end";
+        world().instantly().clear_faults();
+        sync_once();
+        EXPECT_EQ(local(0, "sync_status"), "deleted") << "the next sweep asks anew";
+    }
+}
+
 TEST_F(DeletionsThere, ALeadThatComesBackIsRevived) {
     for (const auto policy : {RemoteDeletes::mark, RemoteDeletes::remove}) {
         in_step({.leads = 40, .deletes = {.remote = policy}});

@@ -5,6 +5,8 @@
 namespace leadsync::daemon {
 namespace {
 
+const Reading before_each_sweep{.repair_every = std::chrono::milliseconds{0}};
+
 /// What capture missed (DESIGN §5, Local repair).
 class LocalRepairs : public Story {
 protected:
@@ -24,7 +26,7 @@ TEST_F(LocalRepairs, ATableThatWasTruncatedIsFilledAgainByTheNextSweep) {
 }
 
 TEST_F(LocalRepairs, RowsDeletedAndEditedPastTheTriggersAreRepairedByTheNextSweep) {
-    in_step({.leads = 250});
+    in_step({.leads = 250, .reading = before_each_sweep});
     unseen("DELETE FROM crm.leads" + where(0) + "; UPDATE crm.leads SET phone = '+1 unseen'" + where(1)
            + "; UPDATE crm.leads SET custom_variables = custom_variables || '{\"tier\": \"gold\"}'" + where(2));
     world().instantly().edit(leads_.at(0), {{"phone", "+1 meanwhile"}});
@@ -36,7 +38,7 @@ TEST_F(LocalRepairs, RowsDeletedAndEditedPastTheTriggersAreRepairedByTheNextSwee
 }
 
 TEST_F(LocalRepairs, ASweepOfAWorkspaceInStepRepairsNothing) {
-    in_step({.leads = 250});
+    in_step({.leads = 250, .reading = before_each_sweep});
     const auto state = [&] {
         return world().value(
             "SELECT max(xmin::text::int8) FROM (SELECT xmin FROM crm.leads UNION ALL "
@@ -47,8 +49,19 @@ TEST_F(LocalRepairs, ASweepOfAWorkspaceInStepRepairsNothing) {
     EXPECT_EQ(state(), before);
 }
 
+TEST_F(LocalRepairs, AreMadeOnceInAWhile) {
+    in_step({.leads = 250});
+    unseen("UPDATE crm.leads SET phone = '+1 unseen'" + where(1));
+    sync_once();
+    EXPECT_NE(remote_text(1, "phone"), "+1 unseen") << "that costs more than a sweep in which nothing changed";
+    world().sql("UPDATE sync.repairs SET done_at = done_at - interval '1 hour'");
+    sync_once();
+    EXPECT_EQ(remote_text(1, "phone"), "+1 unseen");
+    expect_in_step();
+}
+
 TEST_F(LocalRepairs, AnEditThatWasMissedIsFoundWhileLeadsyncRuns) {
-    WorldSettings settings{.leads = 50};
+    WorldSettings settings{.leads = 50, .reading = before_each_sweep};
     settings.rest = std::chrono::milliseconds{200};
     begin(settings);
     unseen("UPDATE crm.leads SET phone = '+1 unseen'" + where(1));

@@ -106,6 +106,15 @@ void ModelProgress::finish_sweep() {
     workspace.chains.clear();
 }
 
+bool ModelProgress::begin_repair(std::chrono::milliseconds every) {
+    const auto repaired = ago(transaction_.read().workspace.repaired_at);
+    if (repaired && *repaired < every) return false;
+    transaction_.write().workspace.repaired_at.reset();
+    return true;
+}
+
+void ModelProgress::finish_repair() { transaction_.write().workspace.repaired_at = transaction_.now(); }
+
 bool ModelProgress::is_backfilled() { return transaction_.read().workspace.backfilled_at.has_value(); }
 
 std::optional<std::chrono::milliseconds> ModelProgress::fresh_ago() {

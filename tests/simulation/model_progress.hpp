@@ -17,6 +17,8 @@ public:
     void finish_range(std::int64_t number, const store::SweepStep& page) override;
     std::optional<std::int64_t> cut_range(std::int64_t number, const std::string& at) override;
     void finish_sweep() override;
+    bool begin_repair(std::chrono::milliseconds every) override;
+    void finish_repair() override;
     bool is_backfilled() override;
     std::optional<std::chrono::milliseconds> fresh_ago() override;
     std::chrono::milliseconds sweep_took() override;

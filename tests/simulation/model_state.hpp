@@ -167,6 +167,7 @@ struct ModelWorkspace {
     std::optional<Instant> new_leads_checked_at;
     std::int64_t active_leads = 0;
     std::optional<Instant> active_as_of;
+    std::optional<Instant> repaired_at;  ///< of `sync.repairs`
     std::size_t requests_last_minute = 0;
     bool asleep = false;  ///< of `sync.doorbell`
     std::vector<store::SpentSecond> spent;
