@@ -5,9 +5,9 @@ import { loadavg, tmpdir } from "node:os";
 import { join } from "node:path";
 import { setTimeout as pause } from "node:timers/promises";
 import { fileURLToPath } from "node:url";
-import { parseArgs } from "node:util";
 
 import { apiKey, startSandbox } from "../node/sandbox.mjs";
+import { settingsFrom } from "./harness/flags.mjs";
 import { aligned, thousands } from "./harness/format.mjs";
 import { installPackages } from "./harness/npm.mjs";
 
@@ -120,17 +120,15 @@ function settingsOf(flags) {
   };
   if (flags.only && !parts[flags.only]) throw new Error(`--only takes one of ${Object.keys(parts).join(", ")}`);
   const leads = number("leads");
-  return { leads, rounds: flags.rounds ? number("rounds") : leads >= 500_000 ? 1 : 3 };
+  return { leads, only: flags.only, rounds: flags.rounds ? number("rounds") : leads >= 500_000 ? 1 : 3 };
 }
 
-const { values: flags } = parseArgs({
-  options: {
-    leads: { type: "string", default: "200000" },
-    rounds: { type: "string" },
-    only: { type: "string" },
-  },
-});
-const settings = settingsOf(flags);
+const options = {
+  leads: { type: "string", default: "200000" },
+  rounds: { type: "string" },
+  only: { type: "string" },
+};
+const settings = settingsFrom(options, settingsOf);
 const folder = mkdtempSync(join(tmpdir(), "leadsync-bench-"));
 chmodSync(folder, 0o700);
 process.on("exit", () => rmSync(folder, { recursive: true, force: true }));
@@ -144,7 +142,7 @@ for (const signal of ["SIGINT", "SIGTERM"]) {
   });
 }
 const loads = [loadavg()[0]];
-for (const part of flags.only ? [flags.only] : Object.keys(parts)) {
+for (const part of settings.only ? [settings.only] : Object.keys(parts)) {
   await bench.run(part);
   loads.push(loadavg()[0]);
 }

@@ -1,29 +1,30 @@
 // Everything that ./run bench queue measures, one after the other on one PostgreSQL of its own, and the table of it.
 import { spawnSync } from "node:child_process";
 import { fileURLToPath } from "node:url";
-import { parseArgs } from "node:util";
 
+import { settingsFrom } from "./harness/flags.mjs";
 import { megabytes, rounded, thousands } from "./harness/format.mjs";
 import { installPackages } from "./harness/npm.mjs";
 import { startServer } from "./harness/server.mjs";
 
 const here = fileURLToPath(new URL(".", import.meta.url));
 const program = `${here}../../build/release/tests/bench/leadsync-bench-queue`;
-const number = (name) => {
-  const value = Number(flags[name]);
-  if (!(value > 0)) throw new Error(`--${name} takes a number above 0, not ${flags[name]}`);
-  return value;
+const options = {
+  leads: { type: "string", default: "200000" },
+  seconds: { type: "string", default: "5" },
+  kept: { type: "string", default: "1000000" },
+  transitions: { type: "string", default: "1000000" },
 };
-const { values: flags } = parseArgs({
-  options: {
-    leads: { type: "string", default: "200000" },
-    seconds: { type: "string", default: "5" },
-    kept: { type: "string", default: "1000000" },
-    transitions: { type: "string", default: "1000000" },
-  },
-});
-const leads = number("leads");
-const sizes = ["leads", "seconds", "kept", "transitions"].flatMap((name) => [`--${name}`, String(number(name))]);
+const settings = settingsFrom(options, (flags) =>
+  Object.fromEntries(
+    Object.entries(flags).map(([name, text]) => {
+      if (!(Number(text) > 0)) throw new Error(`--${name} takes a number above 0, not ${text}`);
+      return [name, Number(text)];
+    }),
+  ),
+);
+const { leads } = settings;
+const sizes = Object.entries(settings).flatMap(([name, value]) => [`--${name}`, String(value)]);
 
 function run(command, words, cwd) {
   const stdio = ["ignore", "pipe", "inherit"];
