@@ -222,9 +222,16 @@ std::unordered_map<std::string, store::LocalRow> Leads::rows_without_base(const 
 }
 
 std::unordered_set<std::string> Leads::taken(const std::vector<LeadId>& ids) {
+    // One by one: a hundred ids at once are half of a table of which nothing is known yet, and all of it would be
+    // read.
     static const std::string query = R"sql(
-        SELECT id FROM crm.leads WHERE workspace = $1 AND id = ANY ($2::uuid[])
-        UNION ALL SELECT lead_id FROM sync.base WHERE workspace = $1 AND lead_id = ANY ($2::uuid[])
+        SELECT u.id FROM unnest($2::uuid[]) AS u(id)
+        CROSS JOIN LATERAL (
+            (SELECT FROM crm.leads WHERE workspace = $1 AND id = u.id)
+            UNION ALL
+            (SELECT FROM sync.base WHERE workspace = $1 AND lead_id = u.id)
+            OFFSET 0
+        ) taken
     )sql";
     std::unordered_set<std::string> found;
     if (ids.empty()) return found;

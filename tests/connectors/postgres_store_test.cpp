@@ -194,19 +194,43 @@ TEST(PostgresStore, FindsLeadsThatAreBackWithoutReadingAllThatAreGone) {
     });
 }
 
-/// The planner can't tell how many ids are between two of them.
-TEST(PostgresStore, RepairComparesEachRowWithItsOwnBase) {
-    const test_support::TestDatabase database;
-    Database leadsync{database.url(), 1};
-    leadsync.run_blocking([](pqxx::work& transaction) {
+void insert_leads(Database& leadsync, int count) {
+    leadsync.run_blocking([&](pqxx::work& transaction) {
         Workspaces::declare(transaction, {"acme"});
         transaction.exec(
+            "ALTER TABLE crm.leads SET (autovacuum_enabled = false); "
+            "ALTER TABLE sync.base SET (autovacuum_enabled = false)");
+        transaction.exec_params(
             "INSERT INTO sync.base (workspace, lead_id, instantly_id, content, content_hash) "
-            "SELECT 'acme', gen_random_uuid(), gen_random_uuid(), '{}', 1 FROM generate_series(1, 20000)");
+            "SELECT 'acme', gen_random_uuid(), gen_random_uuid(), '{}', 1 FROM generate_series(1, $1::int)",
+            count);
         transaction.exec(
             "INSERT INTO crm.leads (workspace, id, instantly_id, sync_status) "
             "SELECT workspace, lead_id, instantly_id, 'synced' FROM sync.base");
     });
+}
+
+/// A first backfill writes a table of which nothing is known yet.
+TEST(PostgresStore, LooksForIdsThatAreFreeWithoutReadingAllRows) {
+    const test_support::TestDatabase database;
+    Database leadsync{database.url(), 1};
+    insert_leads(leadsync, 20'000);
+    leadsync.run_blocking([&](pqxx::work& transaction) {
+        const std::string workspace = "acme";
+        Leads leads{transaction, workspace};
+        std::vector<sync::LeadId> ids(99, other);
+        ids.push_back({transaction.exec1("SELECT id FROM crm.leads LIMIT 1")[0].c_str()});
+        const auto before = rows_read(transaction, "crm.leads") + rows_read(transaction, "sync.base");
+        EXPECT_EQ(leads.taken(ids), std::unordered_set{ids.back().text});
+        EXPECT_LT(rows_read(transaction, "crm.leads") + rows_read(transaction, "sync.base") - before, 200);
+    });
+}
+
+/// The planner can't tell how many ids are between two of them.
+TEST(PostgresStore, RepairComparesEachRowWithItsOwnBase) {
+    const test_support::TestDatabase database;
+    Database leadsync{database.url(), 1};
+    insert_leads(leadsync, 20'000);
     leadsync.run_blocking([](pqxx::work& transaction) { transaction.exec("ANALYZE crm.leads, sync.base"); });
     leadsync.run_blocking([&](pqxx::work& transaction) {
         const std::string workspace = "acme";
