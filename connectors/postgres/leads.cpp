@@ -107,7 +107,8 @@ std::unordered_map<std::string, store::LocalRow> Leads::adoptable(const std::vec
 }
 
 // Looks for a few rows of many are planned each time, not prepared: by a plan that was kept from when the table was
-// small each of them would read all of it.
+// small each of them would read all of it. And one by one, behind OFFSET 0: a hundred ids at once are half of a table
+// of which nothing is known yet, as during a first backfill.
 
 /// Which row is which lead, without a lock, by the lead's id on Instantly. With `among` only these rows are looked
 /// at.
@@ -198,6 +199,14 @@ std::unordered_set<std::string> Leads::lock_free(const std::vector<LeadId>& ids)
 
 std::unordered_map<std::string, store::LocalRow> Leads::rows_without_base(const std::vector<InstantlyId>& leads,
                                                                           store::Lock lock) {
+    static const std::string look = R"sql(
+        SELECT u.id FROM unnest($2::uuid[]) AS u(id)
+        CROSS JOIN LATERAL (SELECT FROM crm.leads WHERE workspace = $1 AND instantly_id = u.id OFFSET 0) l
+        LEFT JOIN LATERAL (
+            SELECT lead_id FROM sync.base WHERE workspace = $1 AND instantly_id = u.id OFFSET 0
+        ) b ON true
+        WHERE b.lead_id IS NULL
+    )sql";
     static const std::string query = R"sql(
         SELECT l.id, l.instantly_id FROM crm.leads l
         WHERE l.workspace = $1 AND l.instantly_id = ANY ($2::uuid[])
@@ -207,10 +216,14 @@ std::unordered_map<std::string, store::LocalRow> Leads::rows_without_base(const 
     static const std::string lock_too = query + "FOR NO KEY UPDATE OF l";
     std::unordered_map<std::string, store::LocalRow> found;
     if (leads.empty()) return found;
+    std::vector<InstantlyId> without_base;
+    for (const auto& row : transaction_.exec_params(look, workspace_, array_of(leads)))
+        without_base.push_back({row[0].c_str()});
+    if (without_base.empty()) return found;
     std::vector<LeadId> ids;
     std::unordered_map<std::string, std::string> lead_of_row;
-    for (const auto& row :
-         transaction_.exec_params(lock == store::Lock::rows ? lock_too : query, workspace_, array_of(leads))) {
+    const auto& words = lock == store::Lock::rows ? lock_too : query;
+    for (const auto& row : transaction_.exec_params(words, workspace_, array_of(without_base))) {
         ids.push_back({row[0].c_str()});
         lead_of_row.emplace(row[0].c_str(), row[1].c_str());
     }
@@ -222,8 +235,6 @@ std::unordered_map<std::string, store::LocalRow> Leads::rows_without_base(const 
 }
 
 std::unordered_set<std::string> Leads::taken(const std::vector<LeadId>& ids) {
-    // One by one: a hundred ids at once are half of a table of which nothing is known yet, and all of it would be
-    // read.
     static const std::string query = R"sql(
         SELECT u.id FROM unnest($2::uuid[]) AS u(id)
         CROSS JOIN LATERAL (

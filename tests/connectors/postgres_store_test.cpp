@@ -211,7 +211,7 @@ void insert_leads(Database& leadsync, int count) {
 }
 
 /// A first backfill writes a table of which nothing is known yet.
-TEST(PostgresStore, LooksForIdsThatAreFreeWithoutReadingAllRows) {
+TEST(PostgresStore, TakesInNewLeadsWithoutReadingAllRows) {
     const test_support::TestDatabase database;
     Database leadsync{database.url(), 1};
     insert_leads(leadsync, 20'000);
@@ -220,9 +220,21 @@ TEST(PostgresStore, LooksForIdsThatAreFreeWithoutReadingAllRows) {
         Leads leads{transaction, workspace};
         std::vector<sync::LeadId> ids(99, other);
         ids.push_back({transaction.exec1("SELECT id FROM crm.leads LIMIT 1")[0].c_str()});
-        const auto before = rows_read(transaction, "crm.leads") + rows_read(transaction, "sync.base");
+        std::vector<sync::InstantlyId> new_leads;
+        std::vector<store::Identity> page;
+        for (int n = 100; n < 200; ++n) {
+            const auto number = std::to_string(n);
+            new_leads.push_back({"dddddddd-0000-4000-8000-000000000" + number});
+            page.push_back({new_leads.back(), "new" + number + "@acme.io", std::nullopt, other.text, std::nullopt});
+        }
+        const auto read = [&] { return rows_read(transaction, "crm.leads") + rows_read(transaction, "sync.base"); };
+        const auto before = read();
+        EXPECT_TRUE(leads.rows_without_base(new_leads, store::Lock::rows).empty());
+        EXPECT_LT(read() - before, 200);
+        EXPECT_TRUE(leads.adoptable(page, store::Lock::rows).empty());
+        EXPECT_LT(read() - before, 200);
         EXPECT_EQ(leads.taken(ids), std::unordered_set{ids.back().text});
-        EXPECT_LT(rows_read(transaction, "crm.leads") + rows_read(transaction, "sync.base") - before, 200);
+        EXPECT_LT(read() - before, 200);
     });
 }
 
