@@ -110,6 +110,15 @@ std::unordered_map<std::string, store::LocalRow> Leads::adoptable(const std::vec
 // small each of them would read all of it. And one by one, behind OFFSET 0: a hundred ids at once are half of a table
 // of which nothing is known yet, as during a first backfill.
 
+/// Mostly there are none, which is told by the end of an index, and saves the look.
+bool Leads::has_rows_without_lead() {
+    static const Statement statement{"has_rows_without_lead", R"sql(
+        SELECT instantly_id IS NULL FROM crm.leads WHERE workspace = $1 ORDER BY instantly_id DESC NULLS FIRST LIMIT 1
+    )sql"};
+    const auto rows = execute(transaction_, statement, workspace_);
+    return !rows.empty() && rows[0][0].as<bool>();
+}
+
 /// Which row is which lead, without a lock, by the lead's id on Instantly. With `among` only these rows are looked
 /// at.
 std::unordered_map<std::string, LeadId> Leads::look_for_rows(const std::vector<store::Identity>& leads,
@@ -143,7 +152,7 @@ std::unordered_map<std::string, LeadId> Leads::look_for_rows(const std::vector<s
         ORDER BY l.id
     )sql";
     std::unordered_map<std::string, LeadId> row_of_lead;
-    if (leads.empty()) return row_of_lead;
+    if (leads.empty() || !has_rows_without_lead()) return row_of_lead;
     BinaryArray ids{BinaryArray::Element::uuid};
     BinaryArray emails{BinaryArray::Element::text};
     BinaryArray campaigns{BinaryArray::Element::uuid};

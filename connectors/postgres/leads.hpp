@@ -79,6 +79,7 @@ public:
     store::Repaired repair(const std::optional<sync::LeadId>& after, int limit) override;
 
 private:
+    bool has_rows_without_lead();
     std::unordered_map<std::string, sync::LeadId> look_for_rows(const std::vector<store::Identity>& leads,
                                                                 const std::unordered_set<std::string>* among);
     void seen(const std::vector<sync::InstantlyId>& ids);
