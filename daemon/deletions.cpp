@@ -1,5 +1,6 @@
 #include "daemon/deletions.hpp"
 
+#include <algorithm>
 #include <exception>
 #include <unordered_set>
 
@@ -35,16 +36,19 @@ boost::asio::awaitable<void> Deletions::examine(store::Absence by) {
     const auto lock = co_await examining_.lock(clock_);
     // Not `while (co_await …)`: GCC 12 destroys the awaitable of a loop's condition that was never made.
     for (bool more = true; more;) more = co_await look_into_some(by);
-    co_await carry_out();
+    co_await carry_out(unanswered_[by].put_aside);
     if (by == store::Absence::sweep) gone_since_sweep_ = 0;
+    unanswered_.erase(by);
 }
 
-bool Deletions::is_put_aside(const sync::InstantlyId& lead, const std::string& refusal) {
-    if (++refusals_[lead.text] < asked_before_put_aside) return false;
-    refusals_.erase(lead.text);
+bool Deletions::is_put_aside(store::Absence by, const sync::InstantlyId& lead, const sync::Failure& refusal) {
+    auto& unanswered = unanswered_[by];
+    const bool may_be_answered = refusal.kind == sync::FailureKind::transient;
+    if (++unanswered.asked[lead.text] < asked_before_put_aside && may_be_answered) return false;
+    ++unanswered.put_aside;
     spdlog::warn(
-        "workspace {}: lead {} is in no list, and whether it was deleted is not known: {}; the next sweep asks",
-        workspace_, lead.text, refusal);
+        "workspace {}: lead {} is in no list, and whether it was deleted is not known: {}; it is asked for again",
+        workspace_, lead.text, refusal.message);
     return true;
 }
 
@@ -86,14 +90,16 @@ boost::asio::awaitable<bool> Deletions::look_into_some(store::Absence by) {
     co_await for_each_of(missing, asked_at_once, ask);
     std::unordered_set<std::string> gone;
     std::exception_ptr refused;
+    const bool is_down = missing.size() >= asked_at_once
+                         && std::ranges::all_of(missing, [](const auto& lead) { return lead.refused != nullptr; });
     for (auto& lead : missing) {
-        if (lead.refused && !is_put_aside(lead.instantly_id, failure_of(lead.refused)->message)) {
+        if (lead.refused && (is_down || !is_put_aside(by, lead.instantly_id, *failure_of(lead.refused)))) {
             refused = lead.refused;
             continue;
         }
         looked_into.push_back(lead.id);
         if (lead.refused) continue;
-        refusals_.erase(lead.instantly_id.text);
+        unanswered_[by].asked.erase(lead.instantly_id.text);
         if (lead.lead)
             page.leads.push_back(std::move(*lead.lead));
         else
@@ -110,7 +116,7 @@ boost::asio::awaitable<bool> Deletions::look_into_some(store::Absence by) {
 
 /// The guard counts what waits for a decision already, too; that goes when the decision says so, however few are
 /// left.
-boost::asio::awaitable<void> Deletions::carry_out() {
+boost::asio::awaitable<void> Deletions::carry_out(std::int64_t put_aside) {
     std::size_t gone = 0;
     std::size_t held = 0;
     co_await store_.run([&](store::Transaction& transaction) {
@@ -123,15 +129,15 @@ boost::asio::awaitable<void> Deletions::carry_out() {
         std::erase_if(new_ones, [&](const auto& id) { return waiting.contains(id.text); });
         if (new_ones.empty()) return;
         const auto allowed = sync::allowed_deletes(limit_, transaction.leads.count());
-        if (!allowed || static_cast<std::int64_t>(confirmed.size()) + gone_since_sweep_ <= *allowed) {
+        const auto all = static_cast<std::int64_t>(confirmed.size()) + gone_since_sweep_ + put_aside;
+        if (!allowed || all <= *allowed) {
             transaction.leads.mark_gone(new_ones, policy_);
             gone = new_ones.size();
             return;
         }
-        transaction.queue.hold(
-            store::HoldKind::remote_deletion, new_ones,
-            fmt::format("{} leads are gone on Instantly, more than the {} that may go at once",
-                        static_cast<std::int64_t>(confirmed.size()) + gone_since_sweep_, *allowed));
+        transaction.queue.hold(store::HoldKind::remote_deletion, new_ones,
+                               fmt::format("{} leads are gone on Instantly{}, more than the {} that may go at once",
+                                           all, put_aside > 0 ? " or were not answered for" : "", *allowed));
         held = new_ones.size();
     });
     gone_since_sweep_ += static_cast<std::int64_t>(gone);

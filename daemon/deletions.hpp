@@ -2,6 +2,7 @@
 
 #include <chrono>
 #include <cstdint>
+#include <map>
 #include <string>
 #include <unordered_map>
 
@@ -31,8 +32,9 @@ struct AbsenceRules {
 /// How many leads are asked for one by one at the same time.
 inline constexpr std::size_t asked_at_once = 8;
 
-/// A lead of which the server does not answer is asked for so often, then left to the next sweep: it is no deletion,
-/// and must not keep that sweep from beginning.
+/// A lead of which the server does not answer is asked for so often, and only once when it says that the request is
+/// wrong, then left to the next look or sweep: it is no deletion, and must not keep a sweep from beginning. Where the
+/// server answers for none of as many as are asked for at a time, it is not the leads.
 inline constexpr int asked_before_put_aside = 3;
 
 /// What to do about leads that a complete sweep, or a look at chosen leads, did not find (DESIGN §5, Deletion): a
@@ -48,8 +50,8 @@ public:
 
 private:
     boost::asio::awaitable<bool> look_into_some(store::Absence by);
-    bool is_put_aside(const sync::InstantlyId& lead, const std::string& refusal);
-    boost::asio::awaitable<void> carry_out();
+    bool is_put_aside(store::Absence by, const sync::InstantlyId& lead, const sync::Failure& refusal);
+    boost::asio::awaitable<void> carry_out(std::int64_t put_aside);
 
     instantly::Client& client_;
     store::Store& store_;
@@ -59,8 +61,12 @@ private:
     sync::RemoteDeletes policy_;
     sync::GuardLimit limit_;
     AsyncMutex examining_;
-    /// How often in a row, of leads that are to be asked for again.
-    std::unordered_map<std::string, int> refusals_;
+    /// What was not answered, until there is nothing left to look into.
+    struct Unanswered {
+        std::unordered_map<std::string, int> asked;  ///< how often
+        std::int64_t put_aside = 0;  ///< leads that may well be gone: the guard is not to be passed by in parts
+    };
+    std::map<store::Absence, Unanswered> unanswered_;
     /// Found by looks a few at a time, an avalanche would never be one.
     std::int64_t gone_since_sweep_ = 0;
 };

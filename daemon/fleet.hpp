@@ -24,12 +24,10 @@ namespace leadsync::daemon {
 inline constexpr sync::Backoff database_backoff{std::chrono::milliseconds{500}, std::chrono::seconds{10}};
 
 /// Connections to the one database. A page of leads takes tens of milliseconds to write and dozens may wait for their
-/// turn: neither an edit nor the budget of a request is to wait behind them. What a crash of PostgreSQL takes of the
-/// last pages, with the cursors behind them, is read again; whatever was sent to Instantly by what they said is in a
-/// durable commit behind them.
+/// turn: neither an edit nor the budget of a request is to wait behind them.
 struct Connections {
     /// See Database.
-    explicit Connections(const std::string& url) : pushing{url, 3}, reading{url, 3, postgres::Commit::lazy} {}
+    explicit Connections(const std::string& url) : pushing{url, 3}, reading{url, 4} {}
 
     postgres::Database pushing;
     postgres::Database reading;

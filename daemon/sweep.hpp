@@ -40,7 +40,9 @@ struct Reading {
     std::int64_t ranges_max = 256;
     double cut_min = 400;  ///< fewer leads than that are not cut off at a made-up id: it costs half a page
     int page_limit = instantly::page_limit_max;
-    std::chrono::milliseconds repair_every = std::chrono::hours{1};  ///< local repair: six seconds of CPU a million
+    /// Of local repair, at the least; less than a default sweep, so that each of those has one: it takes six seconds
+    /// of CPU a million leads.
+    std::chrono::milliseconds repair_every = std::chrono::minutes{45};
 };
 
 /// Reads the whole workspace, in ranges of ids side by side, for one chain of cursors is a page for each round trip

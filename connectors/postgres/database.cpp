@@ -5,7 +5,7 @@
 namespace leadsync::postgres {
 namespace {
 
-std::unique_ptr<pqxx::connection> connect(const std::string& url, Commit commit, const Fence* fence) {
+std::unique_ptr<pqxx::connection> connect(const std::string& url, const Fence* fence) {
     auto connection = open_connection(url);
     pqxx::nontransaction session{*connection};
     session.exec(R"sql(
@@ -13,7 +13,6 @@ std::unique_ptr<pqxx::connection> connect(const std::string& url, Commit commit,
         SET application_name = 'leadsync';
         SET timezone = 'UTC';
         SET client_min_messages = warning)sql");
-    if (commit == Commit::lazy) session.exec("SET synchronous_commit = off");
     session.exec("SET lock_timeout = " + std::to_string(lock_patience.count()));
     if (fence != nullptr) fence->check(session);
     return connection;
@@ -21,8 +20,7 @@ std::unique_ptr<pqxx::connection> connect(const std::string& url, Commit commit,
 
 }  // namespace
 
-Database::Database(std::string url, std::size_t threads, Commit commit)
-    : url_{std::move(url)}, commit_{commit}, threads_{threads} {}
+Database::Database(std::string url, std::size_t threads) : url_{std::move(url)}, threads_{threads} {}
 
 Database::~Database() {
     threads_.stop();
@@ -38,7 +36,7 @@ Database::Borrowed Database::borrow() {
             if (connection->is_open()) return {*this, std::move(connection)};
         }
     }
-    return {*this, connect(url_, commit_, fence_)};
+    return {*this, connect(url_, fence_)};
 }
 
 Database::Borrowed::Borrowed(Database& database, std::unique_ptr<pqxx::connection> connection)

@@ -25,16 +25,12 @@ namespace leadsync::postgres {
 /// (`deadlock_timeout`, 1 s): where a user's statement and ours wait for each other, ours is to give way.
 inline constexpr std::chrono::milliseconds lock_patience{500};
 
-/// Whether a commit waits for the disk. Of `lazy` ones a crash of the server may lose the last second's, each of them
-/// whole, but none that came before a durable commit, on whatever connection: that waits for all the log before it.
-enum class Commit { durable, lazy };
-
 /// A pool of connections, each used by one database thread at a time. All writes through it are leadsync's own: the
 /// capture triggers pass them by.
 class Database {
 public:
     /// `url` is a libpq URL or connection string. Connects when first used.
-    Database(std::string url, std::size_t threads, Commit commit = Commit::durable);
+    Database(std::string url, std::size_t threads);
     ~Database();
     Database(const Database&) = delete;
     Database& operator=(const Database&) = delete;
@@ -102,7 +98,6 @@ private:
     Borrowed borrow();
 
     std::string url_;
-    Commit commit_;
     const Fence* fence_ = nullptr;
     std::mutex mutex_;
     std::vector<std::unique_ptr<pqxx::connection>> idle_;

@@ -112,10 +112,10 @@ std::unordered_map<std::string, store::LocalRow> Leads::adoptable(const std::vec
 
 /// Mostly there are none, which is told by the end of an index, and saves the look.
 bool Leads::has_rows_without_lead() {
-    static const Statement statement{"has_rows_without_lead", R"sql(
+    static const std::string query = R"sql(
         SELECT instantly_id IS NULL FROM crm.leads WHERE workspace = $1 ORDER BY instantly_id DESC NULLS FIRST LIMIT 1
-    )sql"};
-    const auto rows = execute(transaction_, statement, workspace_);
+    )sql";
+    const auto rows = transaction_.exec_params(query, workspace_);
     return !rows.empty() && rows[0][0].as<bool>();
 }
 
