@@ -19,9 +19,6 @@ async function used(sandbox, workspace) {
   const since = served[0] + firstSeconds;
   const until = served.at(-1);
   const counted = served.filter((at) => at >= since).length;
-  const per = new Map();
-  for (const at of served) per.set(Math.floor(at - served[0]), (per.get(Math.floor(at - served[0])) ?? 0) + 1);
-  console.error([...per.values()].join(" "));
   const part = counted / ((until - since) * realLimits.per_second);
   return { part, pages: served.length, refused: log.length - served.length };
 }
