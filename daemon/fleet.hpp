@@ -27,7 +27,7 @@ inline constexpr sync::Backoff database_backoff{std::chrono::milliseconds{500}, 
 /// turn: neither an edit nor the budget of a request is to wait behind them.
 struct Connections {
     /// See Database.
-    explicit Connections(const std::string& url) : pushing{url, 3}, reading{url, 4} {}
+    explicit Connections(const std::string& url) : pushing{url, 3}, reading{url, 3} {}
 
     postgres::Database pushing;
     postgres::Database reading;
