@@ -116,11 +116,12 @@ asio::awaitable<void> Chains::read(Chain& chain) {
 
 asio::awaitable<void> Chains::reload(Chain& chain) {
     const auto state = co_await store_.run([](Transaction& transaction) { return transaction.progress.chains(); });
-    const auto& open = state.value().open;
-    const auto found = std::ranges::find(open, chain.at.number, &store::SweepRange::number);
-    chain.is_complete = found == open.end();
-    if (!chain.is_complete) chain.at = *found;
     chain.is_known = true;
+    chain.is_complete = true;
+    if (!state) co_return;  // lost by a failover: then the sweep reads all of it
+    const auto found = std::ranges::find(state->open, chain.at.number, &store::SweepRange::number);
+    chain.is_complete = found == state->open.end();
+    if (!chain.is_complete) chain.at = *found;
     guard_.know(state->changed);
 }
 
@@ -130,16 +131,16 @@ asio::awaitable<void> Chains::read_page(Chain& chain) {
     const auto requested_at = clock_.wall();
     auto page = co_await fetch_page(chain);
     const auto next = page ? page->next : std::nullopt;
-    const auto number = chain.at.number;
+    const auto from = chain.at;
     auto read = std::move(page).value_or(instantly::ScannedPage{});
     store::SweepStep step{.leads = static_cast<std::int64_t>(read.leads.size())};
     chain.is_known = false;
     Intake::Step also = [&](Transaction& transaction, const ObserveResult& result) {
         step.changed = static_cast<std::int64_t>(result.pulled);
         if (next)
-            transaction.progress.advance_range(number, *next, step);
+            transaction.progress.advance_range(from, *next, step);
         else
-            transaction.progress.finish_range(number, step);
+            transaction.progress.finish_range(from, step);
     };
     co_await intake_.take_in(std::move(read), requested_at, std::nullopt, std::move(also));
     chain.is_known = true;

@@ -85,6 +85,7 @@ asio::awaitable<void> Sweep::open() {
 std::unique_ptr<Sweep::Range> Sweep::range_of(const store::SweepRange& at) {
     auto range = std::make_unique<Range>();
     range->at = at;
+    range->saved_cursor = at.cursor;
     range->is_made_up = is_begun_at_made_up_id(at);
     return range;
 }
@@ -204,6 +205,7 @@ asio::awaitable<void> Sweep::reload(Range& range) {
     range.is_complete = found == state.open.end();
     if (!range.is_complete) {
         range.at = *found;
+        range.saved_cursor = found->cursor;
         range.is_made_up = is_begun_at_made_up_id(range.at);
     }
     range.steps_back = 0;
@@ -308,18 +310,20 @@ asio::awaitable<void> Sweep::note_page(Range& range, instantly::ScannedPage page
     store::SweepStep step{.leads = static_cast<std::int64_t>(ids.size())};
     // Not written into the call: GCC 12 destroys what is made among the arguments of an awaited one twice.
     const store::Stretch read{before, next};
+    const store::SweepRange from{.number = range.at.number, .cursor = range.saved_cursor, .end = end};
     Intake::Step also = [&](Transaction& transaction, const ObserveResult& result) {
         if (says_what_is_missing && !result.shows_all)
             transaction.leads.note_absent(before, next, ids, requested_at - absence_.patience);
         step.changed = static_cast<std::int64_t>(result.pulled);
         if (is_last)
-            transaction.progress.finish_range(range.at.number, step);
+            transaction.progress.finish_range(from, step);
         else
-            transaction.progress.advance_range(range.at.number, *next, step);
+            transaction.progress.advance_range(from, *next, step);
     };
     co_await intake_.take_in(std::move(page), requested_at, read, std::move(also));
     range.is_known = true;
     range.at.cursor = next;
+    range.saved_cursor = next;
     range.is_complete = is_last;
     range.steps_back = 0;
     ++range.at.pages;

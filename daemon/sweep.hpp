@@ -67,7 +67,8 @@ private:
     /// A range that is not complete, and what only this process knows of it.
     struct Range {
         store::SweepRange at;
-        std::optional<sync::Stretch> stretch;  ///< its last page
+        std::optional<std::string> saved_cursor;  ///< where it durably stands; what is stepped back from is behind it
+        std::optional<sync::Stretch> stretch;     ///< its last page
         bool is_taken = false;
         bool is_known = true;     ///< after a failed try it is looked up anew: what was committed is not known
         bool is_made_up = false;  ///< its cursor is an id that no lead has

@@ -2,6 +2,7 @@
 
 #include "connectors/postgres/binary_array.hpp"
 #include "connectors/postgres/database.hpp"
+#include "connectors/store/store.hpp"
 
 namespace leadsync::postgres {
 namespace {
@@ -10,6 +11,14 @@ namespace {
 std::optional<std::chrono::milliseconds> age_of(const pqxx::result& rows) {
     if (rows.empty() || rows[0][0].is_null()) return std::nullopt;
     return std::chrono::milliseconds{rows[0][0].as<std::int64_t>()};
+}
+
+/// The update was of the range as it was left. Its transaction is rolled back otherwise.
+void require_one(const pqxx::result& updated, const store::SweepRange& from) {
+    if (updated.affected_rows() == 1) return;
+    throw store::StoreError{"range " + std::to_string(from.number) + " does not stand behind "
+                            + from.cursor.value_or("its begin")
+                            + ", where it was left; it is read from where it stands"};
 }
 
 }  // namespace
@@ -88,20 +97,25 @@ void Progress::cut_into_ranges(std::int64_t leads_per_range, std::int64_t ranges
     execute(transaction_, statement, workspace_, leads_per_range, ranges_max);
 }
 
-void Progress::advance_range(std::int64_t number, const std::string& cursor, const store::SweepStep& page) {
+void Progress::advance_range(const store::SweepRange& from, const std::string& cursor, const store::SweepStep& page) {
     static const Statement statement{"advance_range", R"sql(
         UPDATE sync.ranges SET cursor = $3, pages = pages + 1, leads = leads + $4, changed = changed + $5
-        WHERE workspace = $1 AND number = $2
+        WHERE workspace = $1 AND number = $2 AND cursor IS NOT DISTINCT FROM $6 AND NOT is_complete
     )sql"};
-    execute(transaction_, statement, workspace_, number, cursor, page.leads, page.changed);
+    require_one(
+        execute(transaction_, statement, workspace_, from.number, cursor, page.leads, page.changed, from.cursor),
+        from);
 }
 
-void Progress::finish_range(std::int64_t number, const store::SweepStep& page) {
+void Progress::finish_range(const store::SweepRange& from, const store::SweepStep& page) {
     static const Statement statement{"finish_range", R"sql(
         UPDATE sync.ranges SET is_complete = true, pages = pages + 1, leads = leads + $3, changed = changed + $4
-        WHERE workspace = $1 AND number = $2
+        WHERE workspace = $1 AND number = $2 AND cursor IS NOT DISTINCT FROM $5 AND NOT is_complete
+          AND ($6::text IS NULL OR ends_at COLLATE "C" <= $6)
     )sql"};
-    execute(transaction_, statement, workspace_, number, page.leads, page.changed);
+    require_one(
+        execute(transaction_, statement, workspace_, from.number, page.leads, page.changed, from.cursor, from.end),
+        from);
 }
 
 std::optional<std::int64_t> Progress::cut_range(std::int64_t number, const std::string& at) {

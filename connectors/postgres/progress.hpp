@@ -17,8 +17,9 @@ public:
     void begin_chains(const std::vector<store::Place>& places) override;
     std::optional<store::SweepState> chains() override;
     store::SweepState open_sweep(std::int64_t leads_per_range, std::int64_t ranges_max) override;
-    void advance_range(std::int64_t number, const std::string& cursor, const store::SweepStep& page) override;
-    void finish_range(std::int64_t number, const store::SweepStep& page) override;
+    void advance_range(const store::SweepRange& from, const std::string& cursor,
+                       const store::SweepStep& page) override;
+    void finish_range(const store::SweepRange& from, const store::SweepStep& page) override;
     std::optional<std::int64_t> cut_range(std::int64_t number, const std::string& at) override;
     void finish_sweep() override;
     bool begin_repair(std::chrono::milliseconds every) override;

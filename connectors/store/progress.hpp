@@ -76,10 +76,12 @@ public:
     /// The sweep that is under way, or one that starts now, cut at leads that are known into ranges of
     /// `leads_per_range`, or of several times as many: of whole pages, and not more than `ranges_max`.
     virtual SweepState open_sweep(std::int64_t leads_per_range, std::int64_t ranges_max) = 0;
-    /// One more page of the range or chain is processed. Save it in the transaction that holds the rows of the page.
-    virtual void advance_range(std::int64_t number, const std::string& cursor, const SweepStep& page) = 0;
-    /// The same, of its last page.
-    virtual void finish_range(std::int64_t number, const SweepStep& page) = 0;
+    /// One more page of the range or chain is processed, behind `from`, where it stood. Save it in the transaction
+    /// that holds the rows of the page. StoreError: it does not stand there, as after a failover to a server that had
+    /// not got all of the last pages.
+    virtual void advance_range(const SweepRange& from, const std::string& cursor, const SweepStep& page) = 0;
+    /// The same, of its last page, up to the end that `from` has. StoreError: it reaches further.
+    virtual void finish_range(const SweepRange& from, const SweepStep& page) = 0;
     /// Cuts a range in two: it ends at the id `at` now, and what lies behind is a range of its own, whose number is
     /// answered. Nothing: it is complete already.
     virtual std::optional<std::int64_t> cut_range(std::int64_t number, const std::string& at) = 0;

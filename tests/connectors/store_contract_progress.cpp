@@ -1,3 +1,5 @@
+#include <algorithm>
+
 #include "tests/connectors/store_contract.hpp"
 
 namespace leadsync::store_contract {
@@ -20,12 +22,23 @@ protected:
         return store_->run([](Transaction& transaction) { return transaction.progress.chains(); });
     }
     void advance_range(std::int64_t range, int number, const store::SweepStep& page) {
+        const auto from = standing(range);
         store_->run([&](Transaction& transaction) {
-            transaction.progress.advance_range(range, instantly_id(number).text, page);
+            transaction.progress.advance_range(from, instantly_id(number).text, page);
         });
     }
     void finish_range(std::int64_t range, const store::SweepStep& page) {
-        store_->run([&](Transaction& transaction) { transaction.progress.finish_range(range, page); });
+        const auto from = standing(range);
+        store_->run([&](Transaction& transaction) { transaction.progress.finish_range(from, page); });
+    }
+    store::SweepRange standing(std::int64_t number) {
+        for (const bool is_chain : {true, false}) {
+            const auto read = is_chain ? chains().value_or(store::SweepState{}) : open_sweep();
+            const auto found = std::ranges::find(read.open, number, &store::SweepRange::number);
+            if (found != read.open.end()) return *found;
+        }
+        ADD_FAILURE() << "there is no range " << number;
+        return {};
     }
     std::optional<std::int64_t> cut_range(std::int64_t range, int number) {
         return store_->run([&](Transaction& transaction) {
@@ -120,6 +133,34 @@ TEST_P(ProgressContract, CutsARangeThatIsBeingRead) {
     EXPECT_EQ(open_sweep().leads, 110);
     finish_sweep();
     EXPECT_EQ(open_ranges(), (Ranges{{0, 0}}));
+}
+
+// A server that took over may not have got all that was committed, while the sweep goes on from where it believes to
+// be.
+TEST_P(ProgressContract, GoesOnOnlyFromWhereARangeStands) {
+    const auto number = open_sweep().open.front().number;
+    const auto advance = [&](const store::SweepRange& from, int to) {
+        store_->run([&](Transaction& transaction) {
+            transaction.progress.advance_range(from, instantly_id(to).text, {.leads = 100, .changed = 0});
+        });
+    };
+    const auto finish = [&](const store::SweepRange& from) {
+        store_->run([&](Transaction& transaction) { transaction.progress.finish_range(from, {}); });
+    };
+    const store::SweepRange lost{.number = number, .cursor = instantly_id(1).text};
+    EXPECT_THROW(advance(lost, 2), store::StoreError);
+    EXPECT_THROW(finish(lost), store::StoreError);
+    EXPECT_THROW(advance({.number = number + 1}, 2), store::StoreError);
+    advance({.number = number}, 1);
+    EXPECT_THROW(advance({.number = number}, 2), store::StoreError);
+    EXPECT_THROW(finish({.number = number, .cursor = instantly_id(1).text, .end = instantly_id(3).text}),
+                 store::StoreError)
+        << "whoever cut it there is not known of";
+    EXPECT_EQ(open_sweep().leads, 100) << "and nothing was counted";
+    EXPECT_TRUE(cut_range(number, 2));
+    finish({.number = number, .cursor = instantly_id(1).text, .end = instantly_id(3).text});
+    EXPECT_THROW(finish({.number = number, .cursor = instantly_id(1).text}), store::StoreError);
+    EXPECT_EQ(open_sweep().open.size(), 1U);
 }
 
 TEST_P(ProgressContract, ReadsChainsBeforeTheSweep) {
@@ -233,8 +274,16 @@ TEST_P(ProgressContract, KnowsNoNewerLeadsThanTheFirstSweepUntilTheyWereLookedFo
 }
 
 TEST_P(ProgressContract, TakesNoSweepForNothing) {
-    advance_range(1, 1, {.leads = 100, .changed = 0});
-    finish_range(1, {.leads = 100, .changed = 0});
+    const auto page_of_none = [&](bool is_last) {
+        store_->run([&](Transaction& transaction) {
+            if (is_last)
+                transaction.progress.finish_range({.number = 1}, {.leads = 100, .changed = 0});
+            else
+                transaction.progress.advance_range({.number = 1}, instantly_id(1).text, {.leads = 100, .changed = 0});
+        });
+    };
+    EXPECT_THROW(page_of_none(false), store::StoreError);
+    EXPECT_THROW(page_of_none(true), store::StoreError);
     EXPECT_EQ(cut_range(1, 1), std::nullopt);
     finish_sweep();
     EXPECT_FALSE(is_backfilled());

@@ -69,23 +69,29 @@ std::int64_t ModelProgress::add_range(const std::optional<std::string>& begin,
     return number;
 }
 
-ModelRange* ModelProgress::processed(std::int64_t number, const store::SweepStep& page) {
+ModelRange& ModelProgress::processed(const store::SweepRange& from, const store::SweepStep& page) {
     auto& workspace = transaction_.write_workspace();
-    const bool is_chain = workspace.chains.contains(number);
-    if (!is_chain && (!workspace.sweep || !workspace.sweep->ranges.contains(number))) return nullptr;
-    auto& range = (is_chain ? workspace.chains : workspace.sweep->ranges).at(number);
-    ++range.at.pages;
-    range.read.leads += page.leads;
-    range.read.changed += page.changed;
-    return &range;
+    const bool is_chain = workspace.chains.contains(from.number);
+    const bool is_there = is_chain || (workspace.sweep && workspace.sweep->ranges.contains(from.number));
+    auto* range = is_there ? &(is_chain ? workspace.chains : workspace.sweep->ranges).at(from.number) : nullptr;
+    if (range == nullptr || range->is_complete || range->at.cursor != from.cursor)
+        throw store::StoreError{"a range does not stand where it was left"};
+    ++range->at.pages;
+    range->read.leads += page.leads;
+    range->read.changed += page.changed;
+    return *range;
 }
 
-void ModelProgress::advance_range(std::int64_t number, const std::string& cursor, const store::SweepStep& page) {
-    if (auto* range = processed(number, page)) range->at.cursor = cursor;
+void ModelProgress::advance_range(const store::SweepRange& from, const std::string& cursor,
+                                  const store::SweepStep& page) {
+    processed(from, page).at.cursor = cursor;
 }
 
-void ModelProgress::finish_range(std::int64_t number, const store::SweepStep& page) {
-    if (auto* range = processed(number, page)) range->is_complete = true;
+void ModelProgress::finish_range(const store::SweepRange& from, const store::SweepStep& page) {
+    auto& range = processed(from, page);
+    if (from.end && (!range.at.end || *range.at.end > *from.end))
+        throw store::StoreError{"a range reaches further than it was read"};
+    range.is_complete = true;
 }
 
 std::optional<std::int64_t> ModelProgress::cut_range(std::int64_t number, const std::string& at) {
