@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <exception>
-#include <unordered_set>
 
 #include <fmt/format.h>
 #include <spdlog/spdlog.h>
@@ -36,16 +35,18 @@ boost::asio::awaitable<void> Deletions::examine(store::Absence by) {
     const auto lock = co_await examining_.lock(clock_);
     // Not `while (co_await …)`: GCC 12 destroys the awaitable of a loop's condition that was never made.
     for (bool more = true; more;) more = co_await look_into_some(by);
-    co_await carry_out(unanswered_[by].put_aside);
+    co_await carry_out(static_cast<std::int64_t>(unanswered_[by].put_aside.size()));
     if (by == store::Absence::sweep) gone_since_sweep_ = 0;
     unanswered_.erase(by);
 }
 
-bool Deletions::is_put_aside(store::Absence by, const sync::InstantlyId& lead, const sync::Failure& refusal) {
+bool Deletions::is_put_aside(store::Absence by, const sync::InstantlyId& lead, const sync::Failure& refusal,
+                             bool is_down) {
     auto& unanswered = unanswered_[by];
-    const bool may_be_answered = refusal.kind == sync::FailureKind::transient;
-    if (++unanswered.asked[lead.text] < asked_before_put_aside && may_be_answered) return false;
-    ++unanswered.put_aside;
+    const bool may_be_answered = is_down || refusal.kind == sync::FailureKind::transient;
+    const int enough = is_down ? asked_in_an_outage : asked_before_put_aside;
+    if (++unanswered.asked[lead.text] < enough && may_be_answered) return false;
+    unanswered.put_aside.insert(lead.text);
     spdlog::warn(
         "workspace {}: lead {} is in no list, and whether it was deleted is not known: {}; it is asked for again",
         workspace_, lead.text, refusal.message);
@@ -93,7 +94,7 @@ boost::asio::awaitable<bool> Deletions::look_into_some(store::Absence by) {
     const bool is_down = missing.size() >= asked_at_once
                          && std::ranges::all_of(missing, [](const auto& lead) { return lead.refused != nullptr; });
     for (auto& lead : missing) {
-        if (lead.refused && (is_down || !is_put_aside(by, lead.instantly_id, *failure_of(lead.refused)))) {
+        if (lead.refused && !is_put_aside(by, lead.instantly_id, *failure_of(lead.refused), is_down)) {
             refused = lead.refused;
             continue;
         }

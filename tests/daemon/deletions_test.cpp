@@ -131,6 +131,18 @@ TEST_F(DeletionsThere, ALeadThatIsNeverAnsweredForHoldsUpNoOther) {
     }
 }
 
+TEST_F(DeletionsThere, ManyLeadsThatAreNeverAnsweredForHoldUpNoSweepEither) {
+    in_step({.leads = 40});
+    remove_there(0, 10);
+    world().instantly().add_fault({{"kind", "status"}, {"method", "GET"}, {"path", "/leads/"}, {"status", 500}});
+    sync_once();
+    EXPECT_EQ(count("sync_status = 'deleted'"), "0");
+    EXPECT_EQ(single_looks(), 100U) << "it might have been an outage";
+    world().instantly().clear_faults();
+    sync_once();
+    EXPECT_EQ(count("sync_status = 'deleted'"), "10");
+}
+
 TEST_F(DeletionsThere, LeadsThatAreNotAnsweredForCountAsGoneForTheGuard) {
     in_step({.leads = 40, .guard = {.deletes = {.leads = 2}, .creates = {}, .changes = {}}});
     remove_there(0, 4);
