@@ -374,8 +374,6 @@ TEST_P(ProgressContract, PrunesOldHistoryALittleAtATime) {
     EXPECT_EQ(store_->history().front().lead, lead_id(4));
 }
 
-INSTANTIATE_TEST_SUITE_P(Stores, ProgressContract, candidates, name_of);
-
 TEST_P(ProgressContract, TellsWhenALocalRepairIsDue) {
     EXPECT_TRUE(begin_repair(1h)) << "there was none yet";
     EXPECT_TRUE(begin_repair(1h)) << "that one did not come to its end";
@@ -386,6 +384,8 @@ TEST_P(ProgressContract, TellsWhenALocalRepairIsDue) {
     EXPECT_FALSE(begin_repair(1h)) << "it was asked for too early, and that is no beginning";
     EXPECT_FALSE(begin_repair(1h));
 }
+
+INSTANTIATE_TEST_SUITE_P(Stores, ProgressContract, candidates, name_of);
 
 }  // namespace
 }  // namespace leadsync::store_contract

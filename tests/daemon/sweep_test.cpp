@@ -119,6 +119,44 @@ TEST_P(Sweeps, ARangeIsNotCutWhereACursorWasRefused) {
 INSTANTIATE_TEST_SUITE_P(UnknownCursors, Sweeps, testing::Values("accept", "400", "404", "ignore", "empty"),
                          [](const auto& choice) { return "Are" + std::string{choice.param}; });
 
+/// A server took over that had not got the last pages, and leadsync did not notice.
+class Failover : public Sweeps {
+protected:
+    static constexpr auto leads = "SELECT count(*) FROM crm.leads";
+    bool have_come(int count) {
+        return world().becomes("SELECT count(*) >= " + std::to_string(count) + " FROM crm.leads", "t");
+    }
+    void remember() {
+        world().sql(
+            "CREATE SCHEMA earlier; LOCK sync.ranges; CREATE TABLE earlier.ranges AS TABLE sync.ranges; "
+            "CREATE TABLE earlier.leads AS SELECT id FROM crm.leads");
+    }
+    /// Nobody sees half of it: pages that are being written wait for the ranges.
+    void take_over() {
+        world().sql(
+            "LOCK sync.ranges; SET LOCAL session_replication_role = replica; "
+            "DELETE FROM sync.base WHERE lead_id NOT IN (TABLE earlier.leads); "
+            "DELETE FROM crm.leads WHERE id NOT IN (TABLE earlier.leads); "
+            "DELETE FROM sync.ranges; INSERT INTO sync.ranges OVERRIDING SYSTEM VALUE TABLE earlier.ranges");
+    }
+};
+
+TEST_P(Failover, LosesNoPageOfASweep) {
+    begin({.ranges_at_once = 4, .leads_per_range = 50, .ranges_max = 16, .cut_min = 20, .page_limit = 10}, 80);
+    world().start();
+    ASSERT_TRUE(have_come(100));
+    remember();
+    ASSERT_TRUE(have_come(300));
+    take_over();
+    ASSERT_TRUE(world().becomes("SELECT count(*) FROM crm.workspaces WHERE backfilled_at IS NOT NULL", "1"));
+    EXPECT_EQ(world().value(leads), "600") << "by the sweep that was interrupted, not by a later one";
+    EXPECT_TRUE(world().settles());
+    world().expect_agreement();
+}
+
+INSTANTIATE_TEST_SUITE_P(UnknownCursors, Failover, testing::Values("accept", "400"),
+                         [](const auto& choice) { return "Are" + std::string{choice.param}; });
+
 /// An outage that is answered, not silent: by a gateway that refuses everything, or that knows one page of HTML.
 class AnsweredOutage : public testing::TestWithParam<const char*> {
 protected:
