@@ -17,7 +17,7 @@ using instantly::Turn;
 namespace {
 
 constexpr auto until_rung = std::chrono::hours{24};
-/// A budget that recovers may allow a slot earlier than was thought.
+/// A budget that recovers may allow a slot earlier than was thought, and without a departure.
 constexpr auto look_again = 1s;
 /// A turn is void so long after it came: what is recorded of a second is taken to have left within the next one.
 constexpr auto departs_within = 1s;
@@ -75,26 +75,32 @@ struct Pace::Waiter {
 class Pace::Granted final : public Turn {
 public:
     explicit Granted(Pace& pace) : pace_{pace}, since_{pace.clock_.now()} {}
-    ~Granted() override {
-        if (!departed_) pace_.give_back();
-    }
+    ~Granted() override { give_back(); }
     Granted(const Granted&) = delete;
     Granted& operator=(const Granted&) = delete;
 
     bool departs() override {
         if (departed_) return true;
         const auto now = pace_.clock_.now();
-        if (now - since_ > departs_within) return false;
-        departed_ = true;
+        if (is_over_ || now - since_ > departs_within) {
+            give_back();  // at once: whoever holds it asks for another, which may be this one
+            return false;
+        }
+        departed_ = is_over_ = true;
         pace_.windows_.depart(now);
         pace_.tell_leader();
         return true;
     }
 
 private:
+    void give_back() {
+        if (!std::exchange(is_over_, true)) pace_.give_back();
+    }
+
     Pace& pace_;
     sync::SteadyTime since_;
     bool departed_ = false;
+    bool is_over_ = false;  // departed, or given back
 };
 
 Pace::Pace(Clock& clock, sync::RateLimits limits, store::Store* store)
@@ -126,7 +132,7 @@ awaitable<void> Pace::lead(Waiter& leader) {
     const auto slot = windows_.next(now, ahead_of(most_urgent_waiting()));
     if (!slot) {
         leader_waits_for_departure_ = true;
-        co_await leader.sleep_until(now + until_rung);
+        co_await leader.sleep_until(now + look_again);
         leader_waits_for_departure_ = false;
     } else if (*slot > now) {
         co_await leader.sleep_until(std::min(*slot, now + look_again));
@@ -197,11 +203,15 @@ int Pace::unrecorded() const {
     return requests;
 }
 
-void Pace::note_grant() {
+Pace::Second& Pace::this_second() {
     const auto second = second_of(clock_.wall());
     if (seconds_.empty() || seconds_.back().begin != second) seconds_.push_back({second, 0, 0});
     if (seconds_.size() > seconds_kept) seconds_.pop_front();
-    ++seconds_.back().granted;
+    return seconds_.back();
+}
+
+void Pace::note_grant() {
+    ++this_second().granted;
     if (unrecorded() > 0) in_debt_.set();
 }
 
@@ -228,15 +238,13 @@ std::optional<std::vector<store::SpentSecond>> Pace::spent() const {
 /// One write for a second's requests: what is recorded and not used, and the reserve, is taken for used only by a
 /// process that comes after a crash.
 awaitable<void> Pace::record() {
-    const auto second = second_of(clock_.wall());
+    this_second();
     auto spent = this->spent().value();
     const auto per_second = static_cast<int>(windows_.per_second());
-    if (spent.empty() || spent.back().begin != second) spent.push_back({second, 0});
     spent.back().requests += per_second;
-    if (spent.size() > seconds_kept) spent.erase(spent.begin());
     const auto seconds_recorded = spent.size();
-    const int reserve = per_second / static_cast<int>(reserve_part);
-    if (reserve > 0) spent.push_back({in_reserve, reserve});
+    const int reserve = std::max(1, per_second / static_cast<int>(reserve_part));
+    spent.push_back({in_reserve, reserve});
     try {
         co_await store_->run([&](store::Transaction& transaction) { transaction.progress.record_spent(spent); });
     } catch (const store::StoreError& error) {
@@ -246,11 +254,10 @@ awaitable<void> Pace::record() {
     reserved_ = reserve;
     spent.resize(seconds_recorded);
     for (const auto& [begin, requests] : spent) {
-        const auto known = std::ranges::find(seconds_, begin, &Second::begin);
-        if (known != seconds_.end()) known->recorded = requests;
+        // The newest of that name: a clock that was set back has them twice.
+        const auto known = std::ranges::find(seconds_.rbegin(), seconds_.rend(), begin, &Second::begin);
+        if (known != seconds_.rend()) known->recorded = requests;
     }
-    if (seconds_.empty() || seconds_.back().begin < second) seconds_.push_back({second, 0, spent.back().requests});
-    if (seconds_.size() > seconds_kept) seconds_.pop_front();
 }
 
 /// What an earlier process sent lately counts against our windows.

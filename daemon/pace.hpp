@@ -72,6 +72,7 @@ private:
     void wake_next();
     [[nodiscard]] bool may_grant() const;
     [[nodiscard]] int unrecorded() const;
+    Second& this_second();
     void note_grant();
     boost::asio::awaitable<void> record();
     boost::asio::awaitable<void> recall();
@@ -83,7 +84,7 @@ private:
     std::array<std::list<Waiter*>, sync::lane_count> waiting_;
     Waiter* leader_ = nullptr;  ///< the one that waits for the next slot; whose turn it is is decided then
     bool leader_waits_for_departure_ = false;
-    std::deque<Second> seconds_;  ///< in order
+    std::deque<Second> seconds_;  ///< as they came: a clock that is set back goes through some of them again
     int reserved_ = 0;            ///< requests that are recorded for no second
     AsyncMutex recording_;
     Signal in_debt_;  ///< something left on the reserve

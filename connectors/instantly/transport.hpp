@@ -21,7 +21,8 @@ public:
     Turn(const Turn&) = delete;
     Turn& operator=(const Turn&) = delete;
 
-    /// Its request is written now. False: the wait for a connection was too long, and the leave is void.
+    /// Its request is written now. False: the wait for a connection was too long, and the leave is void and given
+    /// back.
     [[nodiscard]] virtual bool departs() = 0;
 };
 

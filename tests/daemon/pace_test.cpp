@@ -180,6 +180,45 @@ TEST_F(PaceTest, WhoIsCancelledOrNeverLeavesTakesNothingAlong) {
     EXPECT_TRUE(waiting[4]->turn && waiting[5]->turn);
 }
 
+/// Slow connections make turns void, and whoever holds one waits for another before letting go of it.
+TEST_F(PaceTest, ATurnThatIsVoidIsFreeForTheNext) {
+    make({1, 60, 1});
+    const auto slow = ask(Lane::rest, std::nullopt);
+    let(5s);
+    EXPECT_FALSE(slow->turn->departs());
+    const auto next = ask(Lane::rest);
+    let(2s);
+    EXPECT_NE(next->departed, SteadyTime{}) << "nobody has let go of the first";
+    EXPECT_FALSE(slow->turn->departs()) << "it is somebody else's by now";
+}
+
+TEST_F(PaceTest, ABudgetThatRecoversNeedsNoDeparture) {
+    make({2, 600, 1});
+    const auto slow = ask(Lane::rest, std::nullopt);
+    let(1s);
+    pace_->refused(1s);
+    const auto next = ask(Lane::rest);
+    let(5s);
+    EXPECT_EQ(next->departed, SteadyTime{}) << "half of two is one, and that is out";
+    let(60s);
+    EXPECT_NE(next->departed, SteadyTime{});
+}
+
+TEST_F(PaceTest, AClockThatIsSetBackStopsNothing) {
+    make_recorded({5, 300, 1});
+    ask(Lane::push);
+    let(2s);
+    time_.set_wall(-1h);
+    const auto first = ask(Lane::push);
+    let(2s);
+    EXPECT_NE(first->departed, SteadyTime{});
+    time_.set_wall(-1s);  // in the midst of what is known
+    for (int i = 0; i < 20; ++i) ask(Lane::push);
+    let(10s);
+    EXPECT_EQ(departures_.size(), 22U);
+    EXPECT_LE(most_within(1s), 5U);
+}
+
 TEST_F(PaceTest, ARefusalHoldsEverythingAndThenLessLeaves) {
     make({100, 6000, 1});
     for (int i = 0; i < 500; ++i) ask(Lane::safety);

@@ -11,7 +11,7 @@ constexpr sync::Instant beginning = std::chrono::sys_days{std::chrono::year{2026
 }  // namespace
 
 sync::Instant VirtualTime::wall() const {
-    return beginning + std::chrono::duration_cast<std::chrono::microseconds>(now_.time_since_epoch());
+    return beginning + wall_set_by_ + std::chrono::duration_cast<std::chrono::microseconds>(now_.time_since_epoch());
 }
 
 void VirtualTime::arm(boost::asio::steady_timer& timer, sync::SteadyTime at) {

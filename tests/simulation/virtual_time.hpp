@@ -17,6 +17,9 @@ public:
     void arm(boost::asio::steady_timer& timer, sync::SteadyTime at) override;
     void disarm(boost::asio::steady_timer& timer) override;
 
+    /// Somebody sets the wall clock, forward or back.
+    void set_wall(std::chrono::milliseconds by) { wall_set_by_ += by; }
+
     /// Something happens in the world at `at`.
     void at(sync::SteadyTime at, std::function<void()> event);
 
@@ -32,6 +35,7 @@ private:
     using Agenda = std::multimap<sync::SteadyTime, Due>;
 
     sync::SteadyTime now_{std::chrono::hours{1}};
+    std::chrono::milliseconds wall_set_by_{0};
     Agenda agenda_;
     std::unordered_map<boost::asio::steady_timer*, Agenda::iterator> timers_;
 };
