@@ -17,6 +17,7 @@
 #include "daemon/persistence.hpp"
 #include "daemon/planned_sends.hpp"
 #include "daemon/push_context.hpp"
+#include "daemon/rate_limit_transport.hpp"
 #include "daemon/tasks.hpp"
 #include "sync/guard.hpp"
 

@@ -64,9 +64,24 @@ struct Fleet::Driven {
            const WorkspaceConfig& its_config, const SyncOptions& options)
         : config{its_config}, workspace{executor, database, clock, its_config, options} {}
 
+    void cancel() {
+        is_cancelled = true;
+        signal.emit(asio::cancellation_type::terminal);
+    }
+
+    /// What its task failed by, given what it ended by. An operation may also be aborted though nobody asked for it:
+    /// taken for our own word, that would leave a workspace dead without anybody being told.
+    [[nodiscard]] std::exception_ptr failure(const std::exception_ptr& error) const {
+        if (!error || !is_cancellation(error)) return error;
+        if (is_cancelled) return nullptr;
+        return std::make_exception_ptr(
+            std::runtime_error{"workspace " + config.name + " ended though nobody ended it"});
+    }
+
     WorkspaceConfig config;
     DrivenWorkspace workspace;
-    asio::cancellation_signal cancel;
+    asio::cancellation_signal signal;
+    bool is_cancelled = false;
     bool runs = false;
 };
 
@@ -90,6 +105,10 @@ std::vector<WorkspaceSync*> Fleet::syncs() {
     return all;
 }
 
+Fleet::Place Fleet::find(const std::string& name) {
+    return std::ranges::find(driven_, name, [](const Driven& driven) { return driven.config.name; });
+}
+
 void Fleet::start() {
     for (auto& driven : driven_) start(driven);
 }
@@ -98,9 +117,9 @@ void Fleet::start(Driven& driven) {
     driven.runs = true;
     asio::co_spawn(
         io_, driven.workspace.sync().run(),
-        asio::bind_cancellation_slot(driven.cancel.slot(), [this, &driven](const std::exception_ptr& error) {
+        asio::bind_cancellation_slot(driven.signal.slot(), [this, &driven](const std::exception_ptr& error) {
             driven.runs = false;
-            if (error && !is_cancellation(error) && !failed_) failed_ = error;
+            if (!failed_) failed_ = driven.failure(error);
             ended_.set();
         }));
 }
@@ -130,8 +149,9 @@ asio::awaitable<void> Fleet::finish(milliseconds grace) {
     co_await wait_until_idle(std::move(any), grace);
 }
 
-void Fleet::cancel() {
-    for (auto& driven : driven_) driven.cancel.emit(asio::cancellation_type::terminal);
+asio::awaitable<void> Fleet::cancel() {
+    for (auto& driven : driven_) driven.cancel();
+    while (std::ranges::any_of(driven_, &Driven::runs)) co_await clock_.sleep_for(5ms);
 }
 
 void Fleet::leave() {
@@ -139,62 +159,89 @@ void Fleet::leave() {
 }
 
 asio::awaitable<void> Fleet::become(const std::vector<WorkspaceConfig>& wanted, milliseconds grace) {
-    for (auto driven = driven_.begin(); driven != driven_.end();) {
-        const auto next = std::next(driven);
-        if (std::ranges::find(wanted, driven->config) == wanted.end()) co_await retire(driven, grace);
-        driven = next;
-    }
-    for (const auto& config : wanted) {
-        if (finishing_) co_return;
-        if (std::ranges::find(driven_, config.name, [](const Driven& driven) { return driven.config.name; })
-            == driven_.end())
-            co_await launch(config);
-    }
+    std::vector<std::string> gone;
+    for (const auto& driven : driven_)
+        if (std::ranges::find(wanted, driven.config.name, &WorkspaceConfig::name) == wanted.end())
+            gone.push_back(driven.config.name);
+    auto drop = [&](const std::string& name) { return retire(name, grace); };
+    co_await for_each_of(gone, gone.size(), drop);
+
+    std::vector<WorkspaceConfig> changed;
+    for (const auto& config : wanted)
+        if (std::ranges::find(driven_, config, &Driven::config) == driven_.end()) changed.push_back(config);
+    auto renew = [&](const WorkspaceConfig& config) { return replace(config, grace); };
+    co_await for_each_of(changed, changed.size(), renew);
 }
 
-asio::awaitable<void> Fleet::retire(std::list<Driven>::iterator driven, milliseconds grace) {
-    const auto name = driven->config.name;
+asio::awaitable<void> Fleet::replace(const WorkspaceConfig& config, milliseconds grace) {
+    if (find(config.name) != driven_.end()) co_await retire(config.name, grace);
+    if (!finishing_) co_await launch(config);
+}
+
+asio::awaitable<void> Fleet::retire(const std::string& name, milliseconds grace) {
+    const auto driven = find(name);
     driven->workspace.sync().stop();
     std::optional<std::string> only{name};
     co_await wait_until_idle(std::move(only), grace);
-    driven->cancel.emit(asio::cancellation_type::terminal);
+    driven->cancel();
     while (driven->runs) co_await clock_.sleep_for(5ms);
     try {
         co_await driven->workspace.leave_beside();
-        listener_.release(name);
     } catch (const store::StoreError& error) {
         spdlog::warn("workspace {}: its leases stay until they expire: {}", name, error.what());
-    } catch (const pqxx::failure& error) {
-        spdlog::warn("workspace {}: its lock stays until the next connect: {}", name, postgres::one_line(error));
     }
+    let_go(name);
     driven_.erase(driven);
     spdlog::info("workspace {}: no longer driven as it was", name);
 }
 
-/// As soon as PostgreSQL can be reached.
+void Fleet::let_go(const std::string& name) {
+    try {
+        listener_.release(name);
+    } catch (const pqxx::failure& error) {
+        spdlog::warn("workspace {}: its lock stays until the next connect: {}", name, postgres::one_line(error));
+    }
+}
+
+/// As soon as PostgreSQL can be reached. One that cannot be driven is no reason to end the others.
 asio::awaitable<void> Fleet::launch(const WorkspaceConfig& config) {
     auto dice = random_dice();
     for (int attempt = 1;; ++attempt) {
         try {
-            co_await listener_.take(config.name);
-            co_await database_.pushing.run(
-                [&](pqxx::work& transaction) { postgres::Workspaces::declare(transaction, {config.name}); });
-            add(config);
-            co_await driven_.back().workspace.take_over_beside();
-            start(driven_.back());
-            spdlog::info("workspace {}: driven from now on", config.name);
+            co_await try_to_launch(config);
             co_return;
         } catch (const postgres::WorkspaceTaken& taken) {
             spdlog::error("{}, then reload once more", taken.what());
+            co_return;
+        } catch (const std::invalid_argument& error) {
+            spdlog::error("workspace {}: {}; mend that, then reload once more", config.name, error.what());
             co_return;
         } catch (const pqxx::failure& error) {
             spdlog::warn("workspace {}: {}; trying again", config.name, postgres::one_line(error));
         } catch (const store::StoreError& error) {
             spdlog::warn("workspace {}: {}; trying again", config.name, error.what());
         }
-        if (!driven_.empty() && driven_.back().config.name == config.name) driven_.pop_back();
         co_await clock_.sleep_for(sync::backoff_delay(database_backoff, attempt, dice()));
     }
+}
+
+/// What fails leaves nothing behind, or a reconnect would insist on the lock of a workspace that nobody drives.
+asio::awaitable<void> Fleet::try_to_launch(const WorkspaceConfig& config) {
+    co_await listener_.take(config.name);
+    try {
+        co_await database_.pushing.run(
+            [&](pqxx::work& transaction) { postgres::Workspaces::declare(transaction, {config.name}); });
+        add(config);
+        auto& launched = driven_.back();
+        co_await launched.workspace.take_over_beside();
+        if (finishing_) co_return;
+        start(launched);
+    } catch (...) {
+        if (const auto launched = find(config.name); launched != driven_.end()) driven_.erase(launched);
+        let_go(config.name);
+        throw;
+    }
+    spdlog::info("workspace {}: driven from now on", config.name);
 }
 
 }  // namespace leadsync::daemon

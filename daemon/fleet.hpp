@@ -85,21 +85,28 @@ public:
     void wake();
     /// They claim nothing more; returns once what is in hand is finished, or `grace` is over.
     boost::asio::awaitable<void> finish(std::chrono::milliseconds grace);
-    /// Cancels what still runs; it unwinds behind this.
-    void cancel();
+    /// Cancels what still runs; returns once all of it has unwound.
+    boost::asio::awaitable<void> cancel();
     /// Gives back what is left, with nothing under way any more.
     void leave();
 
-    /// Adds, removes and changes workspaces until they are those of a new config. One that changes finishes what it
-    /// has in hand first, and begins anew with what is durable.
+    /// Adds, removes and changes workspaces until they are those of a new config, side by side: none waits for
+    /// another, but that those that go are gone first, for another name may stand for the same workspace now. One
+    /// that changes finishes what it has in hand first, and begins anew with what is durable.
     boost::asio::awaitable<void> become(const std::vector<WorkspaceConfig>& wanted, std::chrono::milliseconds grace);
 
 private:
     struct Driven;
 
+    using Place = std::list<Driven>::iterator;
+
+    Place find(const std::string& name);
     void start(Driven& driven);
-    boost::asio::awaitable<void> retire(std::list<Driven>::iterator driven, std::chrono::milliseconds grace);
+    boost::asio::awaitable<void> replace(const WorkspaceConfig& config, std::chrono::milliseconds grace);
+    boost::asio::awaitable<void> retire(const std::string& name, std::chrono::milliseconds grace);
     boost::asio::awaitable<void> launch(const WorkspaceConfig& config);
+    boost::asio::awaitable<void> try_to_launch(const WorkspaceConfig& config);
+    void let_go(const std::string& name);
     boost::asio::awaitable<void> wait_until_idle(std::optional<std::string> name, std::chrono::milliseconds grace);
 
     boost::asio::io_context& io_;

@@ -54,9 +54,6 @@ boost::asio::awaitable<void> Persistence::until_done(std::string what,
         if (hopeless || (deadline && clock_.now() > *deadline)) std::rethrow_exception(failed);
         const auto wait = std::max(sync::backoff_delay(backoff_, attempt, dice_()),
                                    failure->retry_after.value_or(std::chrono::milliseconds{0}));
-        // The wait of this step is its own; nobody else has to wait for longer than the server asks.
-        if (failure->rate_limited)
-            pace_.refused(std::max(failure->retry_after.value_or(std::chrono::milliseconds{0}), rate_limit_hold));
         spdlog::warn("workspace {}: {}: {}; attempt {}, next in {} ms", workspace_, what, failure->message, attempt,
                      wait.count());
         if (failure->kind != sync::FailureKind::transient || attempt >= attempts_before_shown) {

@@ -8,7 +8,7 @@
 
 #include <boost/asio/awaitable.hpp>
 
-#include "daemon/pace.hpp"
+#include "daemon/clock.hpp"
 #include "daemon/workspace_state.hpp"
 #include "sync/failure.hpp"
 
@@ -18,13 +18,12 @@ namespace leadsync::daemon {
 class Persistence {
 public:
     Persistence(std::string workspace, Clock& clock, Dice dice, WorkspaceState& state, WorkspaceState::Side side,
-                Pace& pace, std::optional<std::chrono::seconds> patience, sync::Backoff backoff)
+                std::optional<std::chrono::seconds> patience, sync::Backoff backoff)
         : workspace_{std::move(workspace)},
           clock_{clock},
           dice_{std::move(dice)},
           state_{state},
           side_{side},
-          pace_{pace},
           patience_{patience},
           backoff_{backoff} {}
 
@@ -39,7 +38,6 @@ private:
     Dice dice_;
     WorkspaceState& state_;
     WorkspaceState::Side side_;
-    Pace& pace_;
     std::optional<std::chrono::seconds> patience_;
     sync::Backoff backoff_;
     /// Steps under way whose failure is shown: of several side by side, one that succeeds does not hide it.
@@ -48,8 +46,5 @@ private:
 
 /// What an ApiError or a StoreError says about the work; nothing for any other exception, which is a bug.
 std::optional<sync::Failure> failure_of(const std::exception_ptr& error);
-
-/// How long nothing is sent after a 429 without Retry-After, at the least.
-inline constexpr std::chrono::milliseconds rate_limit_hold{1000};
 
 }  // namespace leadsync::daemon

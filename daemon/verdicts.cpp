@@ -5,12 +5,8 @@
 
 #include <spdlog/spdlog.h>
 
-#include "daemon/persistence.hpp"
-
 namespace leadsync::daemon {
 
-using namespace std::chrono_literals;
-using std::chrono::milliseconds;
 using store::Claim;
 using store::FailedClaim;
 using store::Transaction;
@@ -82,8 +78,6 @@ boost::asio::awaitable<void> Verdicts::heed(Judged lead) {
     const auto& failure = lead.failure;
     if (failure.kind == sync::FailureKind::held_back) co_return;
     spdlog::warn("workspace {}: {}", context_.workspace, failure.message);
-    if (failure.rate_limited)
-        context_.pace.refused(std::max<milliseconds>(failure.retry_after.value_or(0ms), rate_limit_hold));
     if (!std::holds_alternative<sync::HoldCreates>(lead.verdict)) co_return;
     creates_held_until_ = context_.clock.now() + context_.timing.creates_hold;
     co_await context_.state.problem(WorkspaceState::Side::creating, "creates are held: " + failure.message);

@@ -1,5 +1,6 @@
 #include "daemon/workspace_sync.hpp"
 
+#include <nlohmann/json.hpp>
 #include <spdlog/spdlog.h>
 
 #include "connectors/instantly/api_error.hpp"
@@ -17,6 +18,16 @@ public:
     using std::runtime_error::runtime_error;
 };
 
+/// Whether the API itself says that the key may not ask: in its own JSON, not in the words of a CDN in front of it,
+/// which says nothing about the key.
+bool is_own_403(const instantly::ApiError& error) {
+    constexpr std::string_view status = "403 ";
+    const auto& answer = error.failure().exchange.answer;
+    if (!answer.starts_with(status)) return false;
+    const auto body = nlohmann::json::parse(answer.substr(status.size()), nullptr, false);
+    return body.is_object() && body.contains("statusCode");
+}
+
 }  // namespace
 
 instantly::TransportOptions transport_options(const WorkspaceConfig& config) {
@@ -31,14 +42,16 @@ WorkspaceSync::WorkspaceSync(const Surroundings& surroundings, const WorkspaceCo
       history_keep_{config.history_keep},
       pace_{clock_, limits_of(config.rate), &store_},
       state_{store_, config.name},
-      breaker_{surroundings.transport, options.timing.pause, clock_, surroundings.dice, state_, config.name},
+      heeding_{surroundings.transport, pace_},
+      breaker_{heeding_, options.timing.pause, clock_, surroundings.dice, state_, config.name},
       client_{breaker_, config.api_key.reveal(), pace_.lane(sync::Lane::push)},
       urgent_{client_.through(pace_.lane(sync::Lane::safety))},
-      fresh_{surroundings.transport, config.api_key.reveal(), pace_.lane(sync::Lane::fresh)},
+      fresh_{heeding_, config.api_key.reveal(), pace_.lane(sync::Lane::fresh)},
       active_{fresh_.through(pace_.lane(sync::Lane::active))},
       rest_{fresh_.through(pace_.lane(sync::Lane::rest))},
-      persistence_{config.name, clock_,           surroundings.dice,     state_, WorkspaceState::Side::reading,
-                   pace_,       options.patience, options.timing.reading},
+      persistence_{
+          config.name,           clock_, surroundings.dice, state_, WorkspaceState::Side::reading, options.patience,
+          options.timing.reading},
       observer_{fresh_, active_,      rest_,  surroundings.reading,    clock_,
                 state_, persistence_, config, options.timing.patience, options.reading,
                 edited_},
@@ -108,7 +121,7 @@ asio::awaitable<void> WorkspaceSync::identify_once() {
     try {
         workspace = co_await fresh_.current_workspace();
     } catch (const instantly::ApiError& error) {
-        if (error.status() != 403) throw;
+        if (!is_own_403(error)) throw;
         spdlog::warn("workspace {}: {}; without the scope workspaces:read a swapped key goes unnoticed", name(),
                      error.what());
     }

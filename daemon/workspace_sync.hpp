@@ -16,6 +16,7 @@
 #include "daemon/observer.hpp"
 #include "daemon/pace.hpp"
 #include "daemon/pusher.hpp"
+#include "daemon/rate_limit_transport.hpp"
 #include "daemon/sweep.hpp"
 #include "daemon/workspace_state.hpp"
 
@@ -87,6 +88,7 @@ private:
     std::chrono::hours history_keep_;
     Pace pace_;
     WorkspaceState state_;
+    RateLimitTransport heeding_;
     BreakerTransport breaker_;
     instantly::Client client_;
     instantly::Client urgent_;

@@ -37,7 +37,7 @@ constexpr std::size_t read_size = 64U << 10U;
 constexpr std::size_t expected_max = 1U << 20U;
 constexpr std::size_t unparsed_limit = 2 * read_size;  // a chunk header, say, that never ends
 
-/// A lookup whose waiter may leave: getaddrinfo itself cannot be interrupted.
+/// A lookup whose waiter may leave: getaddrinfo itself cannot be interrupted. All wait in line for one thread.
 struct Lookup {
     explicit Lookup(const asio::any_io_executor& executor) : resolver{executor}, done{executor} {}
 
@@ -110,7 +110,10 @@ asio::awaitable<Connection::Endpoints> Connection::resolve(std::string_view step
                                    });
     error_code ended;
     co_await lookup->done.async_wait(asio::redirect_error(asio::use_awaitable, ended));
-    if (!lookup->error) fail(step, ended ? ended : error_code{beast::error::timeout});
+    if (!lookup->error) {
+        lookup->resolver.cancel();  // those behind it in the line do not wait for one that nobody needs any more
+        fail(step, ended ? ended : error_code{beast::error::timeout});
+    }
     if (*lookup->error) fail(step, "looking up " + origin_.host + ": " + lookup->error->message());
     Endpoints endpoints;
     for (const auto& entry : lookup->results) endpoints.push_back(entry.endpoint());

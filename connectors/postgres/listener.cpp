@@ -73,6 +73,11 @@ Listener::Listener(boost::asio::any_io_executor executor, std::string url, std::
 
 Listener::~Listener() = default;
 
+pqxx::connection& Listener::connected() {
+    if (!connection_) throw pqxx::broken_connection{"not connected to PostgreSQL"};
+    return *connection_;
+}
+
 void Listener::connect() {
     connection_.reset();
     connection_ = open(url_, workspaces_);
@@ -87,9 +92,13 @@ boost::asio::awaitable<void> Listener::reconnect(boost::asio::any_io_executor bl
         connection.reset();
         locked = workspaces_;
         auto opening = open_there(url_, locked);
-        connection = co_await boost::asio::co_spawn(
-            blocking, std::move(opening),
-            boost::asio::bind_cancellation_slot(boost::asio::cancellation_slot{}, boost::asio::use_awaitable));
+        try {
+            connection = co_await boost::asio::co_spawn(
+                blocking, std::move(opening),
+                boost::asio::bind_cancellation_slot(boost::asio::cancellation_slot{}, boost::asio::use_awaitable));
+        } catch (const WorkspaceTaken&) {
+            if (locked == workspaces_) throw;  // else it may be one that was let go of meanwhile
+        }
     } while (locked != workspaces_);
     fence_.raise(*connection);
     connection_ = std::move(connection);
@@ -99,7 +108,7 @@ boost::asio::awaitable<void> Listener::take(std::string workspace) {
     if (std::ranges::count(workspaces_, workspace) > 0) co_return;
     const auto deadline = std::chrono::steady_clock::now() + takeover_patience;
     boost::asio::steady_timer timer{executor_};
-    while (connection_ && !takes_lock(*connection_, workspace)) {
+    while (!takes_lock(connected(), workspace)) {
         if (std::chrono::steady_clock::now() >= deadline) throw taken(workspace);
         timer.expires_after(100ms);
         co_await timer.async_wait(boost::asio::use_awaitable);
@@ -115,8 +124,7 @@ void Listener::release(const std::string& workspace) {
 }
 
 boost::asio::awaitable<void> Listener::run(std::function<void()> wake) {
-    if (!connection_) throw pqxx::broken_connection{"not connected to PostgreSQL"};
-    const Receiver receiver{*connection_, wake};
+    const Receiver receiver{connected(), wake};
     connection_->get_notifs();
     // Asio closes the descriptor it is given; libpq keeps its own, unless the connection broke meanwhile.
     const int handle = ::dup(connection_->sock());

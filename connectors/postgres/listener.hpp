@@ -26,8 +26,8 @@ public:
     Listener(boost::asio::any_io_executor executor, std::string url, std::vector<std::string> workspaces);
     ~Listener();
 
-    /// One more workspace: its lock is taken now, or with the next connect(). Throws like that, and blocks nobody
-    /// while another process has not let go of it yet.
+    /// One more workspace: its lock is taken now. Throws like connect(), also while there is no connection to take it
+    /// on, and blocks nobody while another process has not let go of it yet.
     boost::asio::awaitable<void> take(std::string workspace);
     /// One less: another process may drive it.
     void release(const std::string& workspace);
@@ -46,6 +46,9 @@ public:
 
 private:
     class Receiver;
+
+    /// Throws pqxx::broken_connection while there is none.
+    pqxx::connection& connected();
 
     boost::asio::any_io_executor executor_;
     std::string url_;

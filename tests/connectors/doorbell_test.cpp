@@ -2,6 +2,7 @@
 
 #include <boost/asio/co_spawn.hpp>
 #include <boost/asio/io_context.hpp>
+#include <boost/asio/thread_pool.hpp>
 #include <boost/asio/use_future.hpp>
 #include <gtest/gtest.h>
 #include <pqxx/pqxx>
@@ -145,6 +146,58 @@ TEST(Listener, TellsOfAConnectionThatBrokeBeforeItListens) {
     io.run_for(std::chrono::seconds{10});
     ASSERT_EQ(outcome.wait_for(std::chrono::seconds{0}), std::future_status::ready);
     EXPECT_THROW(outcome.get(), pqxx::broken_connection);
+}
+
+/// A session of another process, which may drive workspaces itself.
+class OtherSession {
+public:
+    explicit OtherSession(const std::string& url) : connection_{url} {}
+
+    bool takes(const std::string& workspace) { return call("pg_try_advisory_lock", workspace); }
+    void lets_go_of(const std::string& workspace) { EXPECT_TRUE(call("pg_advisory_unlock", workspace)); }
+
+private:
+    bool call(const std::string& function, const std::string& workspace) {
+        return pqxx::nontransaction{connection_}
+            .exec_params1("SELECT " + function + "(hashtextextended('leadsync workspace ' || $1, 0))", workspace)[0]
+            .as<bool>();
+    }
+
+    pqxx::connection connection_;
+};
+
+TEST(Listener, TakesNoWorkspaceWithoutItsLock) {
+    const test_support::TestDatabase database;
+    boost::asio::io_context io;
+    Listener listener{io.get_executor(), database.url(), {}};
+    const auto take = [&] {
+        auto outcome = boost::asio::co_spawn(io, listener.take("acme"), boost::asio::use_future);
+        io.restart();
+        io.run();
+        outcome.get();
+    };
+    EXPECT_THROW(take(), pqxx::broken_connection);
+    OtherSession other{database.url()};
+    EXPECT_TRUE(other.takes("acme"));
+    EXPECT_NO_THROW(listener.connect()) << "it was not taken, and is not insisted on";
+    other.lets_go_of("acme");
+    take();
+    EXPECT_FALSE(other.takes("acme"));
+}
+
+TEST(Listener, AReconnectDoesNotInsistOnAWorkspaceThatWasLetGoOfMeanwhile) {
+    const test_support::TestDatabase database;
+    OtherSession other{database.url()};
+    EXPECT_TRUE(other.takes("gone"));
+    boost::asio::io_context io;
+    boost::asio::thread_pool blocking{1};
+    Listener listener{io.get_executor(), database.url(), {"acme", "gone"}};
+    auto outcome = boost::asio::co_spawn(io, listener.reconnect(blocking.get_executor()), boost::asio::use_future);
+    io.poll();
+    listener.release("gone");
+    io.run();
+    EXPECT_NO_THROW(outcome.get());
+    EXPECT_FALSE(other.takes("acme"));
 }
 
 }  // namespace

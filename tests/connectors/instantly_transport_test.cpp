@@ -21,6 +21,8 @@
 #include "connectors/instantly/origin.hpp"
 #include "connectors/instantly/retry_after.hpp"
 #include "connectors/instantly/transport.hpp"
+#include "tests/support/eventually.hpp"
+#include "tests/support/silent_names.hpp"
 
 namespace leadsync::instantly {
 namespace {
@@ -484,6 +486,31 @@ TEST_F(TransportTest, AServerThatCannotBeReachedLeavesNothingInDoubt) {
     EXPECT_NE(std::string_view{failure.what()}.find("POST /api/v2/leads: connecting to 127.0.0.1:"),
               std::string_view::npos)
         << failure.what();
+}
+
+TEST_F(TransportTest, ALookupThatNobodyWaitsForAnyMoreHoldsUpNoOther) {
+    server.plays = {{{answer("found")}}};
+    TransportOptions silent = options;
+    silent.base_url = "https://silent.test";
+    silent.connect_timeout = 100ms;
+    HttpTransport unanswered{io.get_executor(), silent};
+    test_support::SilentNames names;
+    std::vector<std::shared_ptr<Sent>> all{start_on(unanswered, get())};
+    ASSERT_TRUE(test_support::eventually([&] {
+        io.poll();
+        return names.asked() == 1;
+    }));
+    for (int i = 0; i < 5; ++i) all.push_back(start_on(unanswered, get()));
+    io.poll();
+    all.back()->cancel.emit(asio::cancellation_type::terminal);
+    wait([&] { return std::ranges::all_of(all, [](const auto& sent) { return sent->done; }); });
+    EXPECT_TRUE(all.back()->is_cancelled());
+    EXPECT_NE(std::string_view{all.front()->failure().what()}.find("timed out"), std::string_view::npos);
+
+    names.speak();
+    options.base_url = "http://localhost:" + server.port();
+    EXPECT_EQ(send(get())->value().body, "found");
+    EXPECT_EQ(names.asked(), 1) << "the others were still in line when they were given up";
 }
 
 TEST_F(TransportTest, AHandshakeThatIsNeverAnsweredTimesOutAndLeavesNothingInDoubt) {

@@ -1,5 +1,16 @@
+#include <csignal>
+#include <future>
+
+#include <boost/asio/co_spawn.hpp>
+#include <boost/asio/use_future.hpp>
+#include <spdlog/spdlog.h>
+
+#include "connectors/postgres/workspaces.hpp"
+#include "daemon/daemon.hpp"
+#include "daemon/fleet.hpp"
 #include "tests/daemon/command_fixture.hpp"
 #include "tests/support/eventually.hpp"
+#include "tests/support/silent_names.hpp"
 
 namespace leadsync::daemon {
 namespace {
@@ -70,6 +81,22 @@ protected:
                          + "' AND sync_status = 'synced'")
                    == "1";
         });
+    }
+
+    /// A change to both workspaces is under way, with a request of acme's in hand for a while yet.
+    void change_both_with_acme_busy() {
+        begin({acme_, second_});
+        instantly_->add_fault({{"kind", "hang"}, {"method", "PATCH"}, {"ms", 4500}});
+        sql("UPDATE crm.leads SET phone = '1' WHERE id = (SELECT min(id::text)::uuid FROM crm.leads WHERE workspace "
+            "= "
+            "'acme')");
+        ASSERT_TRUE(
+            eventually([&] { return value("SELECT count(*) FROM sync.base WHERE expected IS NOT NULL") == "1"; }));
+        const std::string change = "    conflicts: { default: remote }\n";
+        write({{acme_.name, acme_.key, change}, {second_.name, second_.key, change}});
+        daemon_->send(SIGHUP);
+        ASSERT_TRUE(eventually([&] { return count_of("workspace second: driven from now on") == 1; }))
+            << daemon_->errors();
     }
 
     const Listed acme_{"acme", sandbox::WorkspaceSettings{}.api_key, ""};
@@ -155,6 +182,39 @@ TEST_F(ReloadCommand, AWorkspaceThatAnotherProcessStillDrivesHoldsUpNobody) {
     EXPECT_TRUE(becomes("second", "following"));
 }
 
+TEST_F(ReloadCommand, AWorkspaceIsDownOnlyWhileItChangesItself) {
+    change_both_with_acme_busy();
+    EXPECT_EQ(count_of("workspace acme: no longer driven"), 0U) << "it finishes what it has in hand";
+    EXPECT_TRUE(eventually([&] { return count_of("reloaded: ") == 1; })) << daemon_->errors();
+    EXPECT_EQ(count_of("workspace acme: driven from now on"), 1U);
+}
+
+TEST_F(ReloadCommand, ASignalToStopIsHeardInTheMidstOfAReload) {
+    change_both_with_acme_busy();
+    daemon_->send(SIGTERM);
+    EXPECT_EQ(daemon_->wait(10s), 0) << daemon_->errors();
+    EXPECT_EQ(count_of("workspace acme: driven from now on"), 0U);
+}
+
+TEST_F(ReloadCommand, AWorkspaceRemovedWhilePostgresIsAwayIsLetGoOf) {
+    begin({acme_, second_});
+    database_.accept_connections(false);
+    write({acme_});
+    reload();
+    EXPECT_EQ(count_of("workspace second: its leases stay until they expire"), 1U) << daemon_->errors();
+    database_.accept_connections(true);
+    EXPECT_TRUE(pushes("acme", "1")) << "connected anew, with the locks";
+    EXPECT_EQ(value("SELECT pg_try_advisory_lock(hashtextextended('leadsync workspace second', 0))"), "t");
+}
+
+TEST_F(ReloadCommand, ACdnsRefusalDoesNotHideASwappedKey) {
+    begin({acme_});
+    instantly_->add_fault({{"kind", "cdn"}, {"path", "/workspaces/current"}, {"count", 1}});
+    write({{acme_.name, second_.key, ""}});
+    reload();
+    EXPECT_TRUE(becomes("acme", "stopped")) << daemon_->errors();
+}
+
 TEST_F(ReloadCommand, AWrongConfigChangesNothing) {
     begin({acme_});
     std::ofstream{directory_.path() / "leadsync.yaml"} << "workspaces: [ { name: ACME } ]\n";
@@ -163,6 +223,90 @@ TEST_F(ReloadCommand, AWrongConfigChangesNothing) {
     write({acme_});
     daemon_->send(SIGTERM);
     EXPECT_EQ(daemon_->wait(10s), 0) << daemon_->errors();
+}
+
+/// A workspace whose API is at `url`.
+WorkspaceConfig workspace_at(const std::string& url) {
+    return {.name = "acme", .api_key = Secret{"key"}, .base_url = url};
+}
+
+bool handles(int signal) {
+    struct sigaction now {};
+    ::sigaction(signal, nullptr, &now);
+    return now.sa_handler != SIG_DFL;
+}
+
+TEST(Shutdown, DoesNotWaitForALookup) {
+    spdlog::set_level(spdlog::level::off);
+    const test_support::TestDatabase database{test_support::TestDatabase::Contents::nothing};
+    Config config;
+    config.database.url = Secret{database.url()};
+    config.workspaces = {workspace_at("https://silent.test")};
+    Daemon daemon{config};
+    std::future<void> running;
+    test_support::SilentNames names;
+    running = std::async(std::launch::async, [&] { daemon.run([&] { return config; }); });
+    ASSERT_TRUE(eventually([&] { return names.asked() == 1 && handles(SIGTERM); }));
+    for (int i = 0; i < 2; ++i) ::kill(::getpid(), SIGTERM);  // in a hurry
+    EXPECT_EQ(running.wait_for(20s), std::future_status::ready) << "everything else is over by then";
+    names.speak();
+    EXPECT_NO_THROW(running.get());
+}
+
+/// Aborts a wait, though nobody has cancelled it.
+class AbortingClock final : public Clock {
+public:
+    sync::SteadyTime now() const override { return real_.now(); }
+    sync::Instant wall() const override { return real_.wall(); }
+    void arm(asio::steady_timer& timer, sync::SteadyTime at) override {
+        if (std::exchange(aborts_, false)) throw boost::system::system_error{asio::error::operation_aborted};
+        real_.arm(timer, at);
+    }
+    void disarm(asio::steady_timer& timer) override { real_.disarm(timer); }
+
+    void abort_next() { aborts_ = true; }
+
+private:
+    SystemClock real_;
+    bool aborts_ = false;
+};
+
+TEST(Fleet, AWorkspaceThatEndsThoughNobodyEndedItIsAFailure) {
+    spdlog::set_level(spdlog::level::off);
+    const test_support::TestDatabase database;
+    asio::io_context io{1};
+    Connections connections{database.url()};
+    connections.pushing.run_blocking(
+        [](pqxx::work& transaction) { postgres::Workspaces::declare(transaction, {"acme"}); });
+    postgres::Listener listener{io.get_executor(), database.url(), {"acme"}};
+    listener.connect();
+    AbortingClock clock;
+    Fleet fleet{io, connections, listener, clock, {}};
+    fleet.add(workspace_at("http://127.0.0.1:1"));
+    fleet.take_over();
+    std::string failure;
+    auto abort_one = [&]() -> asio::awaitable<void> {
+        co_await clock.sleep_for(50ms);
+        clock.abort_next();
+        asio::steady_timer long_enough{io, 10s};
+        co_await long_enough.async_wait(asio::use_awaitable);
+    };
+    auto drive = [&]() -> asio::awaitable<void> {
+        fleet.start();
+        std::vector<asio::awaitable<void>> tasks;
+        tasks.push_back(fleet.until_one_fails());
+        tasks.push_back(abort_one());
+        try {
+            co_await until_first_ends(std::move(tasks));
+        } catch (const std::runtime_error& error) {
+            failure = error.what();
+        }
+        co_await fleet.cancel();
+    };
+    auto driven = asio::co_spawn(io, drive(), asio::use_future);
+    io.run();
+    driven.get();
+    EXPECT_EQ(failure, "workspace acme ended though nobody ended it");
 }
 
 }  // namespace
