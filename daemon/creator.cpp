@@ -93,11 +93,9 @@ asio::awaitable<Creator::Seen> Creator::look_for(const Row& row, int looks) {
         const auto result = co_await context_.store.run([&](Transaction& transaction) {
             return observe(transaction, std::move(observations), context_.observing, context_.clock.wall());
         });
-        for (const auto& lead : result.merged)
-            if (lead.id == row.claim.id) {
-                seen.made = true;
-                co_return seen;
-            }
+        seen.made = std::ranges::count(result.merged, row.claim.id, &MergedLead::id) > 0
+                    || std::ranges::count(result.withdrawn, row.claim.id) > 0;
+        if (seen.made) co_return seen;
         if (!page.leads.empty()) seen.others = true;
         if (looks > 1) co_await context_.clock.sleep_for(context_.timing.read_back);
     }
@@ -108,8 +106,7 @@ asio::awaitable<Creator::Seen> Creator::look_for(const Row& row, int looks) {
 /// not from a single answer.
 asio::awaitable<void> Creator::resume(Row row) {
     Claims alone(1, row.claim);
-    const auto may_show_until = row.noted->last_at + context_.timing.patience;
-    const auto left = std::chrono::ceil<std::chrono::milliseconds>(may_show_until - context_.clock.wall());
+    const auto left = may_show_for(*row.noted);
     const bool too_early = left > 0ms;
     std::optional<instantly::ApiError> refusal;
     Seen seen;
@@ -134,6 +131,72 @@ asio::awaitable<void> Creator::resume(Row row) {
     });
 }
 
+asio::awaitable<void> Creator::withdraw(Claims claims) {
+    Rows in_doubt;
+    co_await context_.store.run([&](Transaction& transaction) {
+        const auto noted = transaction.leads.noted_creates(ids_of(claims));
+        in_doubt.clear();
+        Claims idle;
+        for (const auto& claim : claims) {
+            const auto found = noted.find(claim.id);
+            if (found == noted.end() || !sync::present(found->second.email)) {
+                idle.push_back(claim);
+                continue;
+            }
+            Row row{claim, {}, found->second};
+            row.local[Field::email] = found->second.email;
+            in_doubt.push_back(std::move(row));
+        }
+        transaction.leads.forget_creates(ids_of(idle));
+        transaction.queue.complete(idle);
+    });
+    auto settle_one = [this](Row& row) { return settle_withdrawn(std::move(row)); };
+    co_await for_each_of(in_doubt, calls_at_once, settle_one);
+}
+
+asio::awaitable<void> Creator::settle_withdrawn(Row row) {
+    Claims alone(1, row.claim);
+    const auto left = may_show_for(*row.noted);
+    std::optional<instantly::ApiError> refusal;
+    Seen seen;
+    try {
+        seen = co_await look_for(row, left > 0ms ? 1 : looks_before_belief);
+    } catch (const instantly::ApiError& error) {
+        refusal = error;
+    }
+    if (refusal) co_return co_await verdicts_.fail(std::move(alone), refusal->failure());
+    co_await context_.store.run([&](Transaction& transaction) {
+        if (seen.made || left > 0ms) {
+            transaction.queue.defer(alone, seen.made ? 0ms : left);
+        } else {
+            transaction.leads.forget_creates({row.claim.id});
+            transaction.queue.complete(alone);
+        }
+    });
+}
+
+/// How long reads may lag behind what a create has made.
+std::chrono::milliseconds Creator::may_show_for(const store::NotedCreate& create) const {
+    return std::chrono::ceil<std::chrono::milliseconds>(create.last_at + context_.timing.patience
+                                                        - context_.clock.wall());
+}
+
+/// Rows that are to go elsewhere by now. One that is to be nowhere any more is no edit to be sent, so that no
+/// generation tells of it.
+std::unordered_set<std::string> Creator::moved_meanwhile(Transaction& transaction, const Rows& rows) {
+    std::vector<sync::LeadId> ids;
+    std::unordered_set<std::string> moved;
+    std::unordered_map<std::string, const sync::Content*> planned;
+    for (const auto& row : rows) {
+        ids.push_back(row.claim.id);
+        planned.emplace(row.claim.id.text, &row.local);
+    }
+    for (const auto& now : transaction.leads.rows(ids))
+        for (const auto place : {Field::campaign, Field::list_id})
+            if (now.content[place] != (*planned.at(now.id.text))[place]) moved.insert(now.id.text);
+    return moved;
+}
+
 /// Before creates leave: noted. A row with an email keeps the note of its first attempt, for what that may have made
 /// is known by being as young as the note; one without is noted anew, for it is known by what was sent. A row that a
 /// page has tied to its lead meanwhile is not made again, one that was edited meanwhile not as it was, and none whose
@@ -152,16 +215,18 @@ asio::awaitable<void> Creator::note(Rows& rows) {
         const auto is_written = [&](const auto& claim) { return written.contains(claim.id.text); };
         std::ranges::copy_if(claims, std::back_inserter(taken), is_written);
         std::erase_if(claims, is_written);
+        const auto withdrawn = moved_meanwhile(transaction, rows);
         const auto unborn = transaction.leads.without_lead(ids_of(claims));
         const auto ours = transaction.queue.renew(claims, context_.timing.lease);
-        std::erase_if(claims, [&](const auto& claim) {
-            return unborn.contains(claim.id.text) && ours.contains(claim.id.text);
-        });
+        const auto may_leave = [&](const auto& claim) {
+            return unborn.contains(claim.id.text) && ours.contains(claim.id.text)
+                   && !withdrawn.contains(claim.id.text);
+        };
+        std::erase_if(claims, may_leave);
         transaction.queue.defer(claims, 0ms);
         std::vector<sync::LeadId> elsewhere;
         for (const auto& [claim, local, noted, nowhere_else] : rows) {
-            const bool leaves = unborn.contains(claim.id.text) && ours.contains(claim.id.text);
-            if (!leaves) continue;
+            if (!may_leave(claim)) continue;
             leaving.emplace(claim.id, noted_now(local));
             if (noted && !sync::present(local[Field::email])) elsewhere.push_back(claim.id);
         }
@@ -172,13 +237,13 @@ asio::awaitable<void> Creator::note(Rows& rows) {
     std::erase_if(rows, [&](const auto& row) { return !leaving.contains(row.claim.id); });
 }
 
-bool Creator::may_not_show_yet(const store::NotedCreate& create) const {
-    return context_.clock.wall() - create.last_at < context_.timing.patience;
-}
+bool Creator::may_not_show_yet(const store::NotedCreate& create) const { return may_show_for(create) > 0ms; }
 
 store::NotedCreate Creator::noted_now(const sync::Content& local) const {
-    return {context_.clock.wall(), local[Field::campaign], local[Field::list_id],
-            instantly::creation_of(local).expected};
+    store::NotedCreate create{context_.clock.wall(), local[Field::campaign], local[Field::list_id],
+                              instantly::creation_of(local).expected};
+    create.email = local[Field::email];
+    return create;
 }
 
 // --- leads with an email: /leads/add -------------------------------------------------------------------------------

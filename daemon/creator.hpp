@@ -3,6 +3,7 @@
 #include <optional>
 #include <string>
 #include <unordered_map>
+#include <unordered_set>
 #include <vector>
 
 #include "connectors/instantly/write_bodies.hpp"
@@ -20,6 +21,10 @@ public:
 
     boost::asio::awaitable<void> create(Claims claims);
 
+    /// Rows that were deleted without ever having had a lead: nothing is left to do, but where a create had left
+    /// whose outcome is not known. What that has made is looked for, to be deleted as the policy says.
+    boost::asio::awaitable<void> withdraw(Claims claims);
+
 private:
     struct Row {
         store::Claim claim;
@@ -35,7 +40,10 @@ private:
     using Rows = std::vector<Row>;
 
     boost::asio::awaitable<void> resume(Row row);
+    boost::asio::awaitable<void> settle_withdrawn(Row row);
+    [[nodiscard]] std::chrono::milliseconds may_show_for(const store::NotedCreate& create) const;
     boost::asio::awaitable<Seen> look_for(const Row& row, int looks);
+    static std::unordered_set<std::string> moved_meanwhile(store::Transaction& transaction, const Rows& rows);
     boost::asio::awaitable<void> note(Rows& rows);
     boost::asio::awaitable<void> add(Rows rows);
     boost::asio::awaitable<void> adopt_existing(Rows& rows);

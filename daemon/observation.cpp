@@ -259,14 +259,29 @@ private:
             identities.push_back({observation->lead.id, content[Field::email], content[Field::campaign],
                                   content[Field::list_id], content[Field::timestamp_created], &content});
         }
-        const auto fresh = adopt(others, transaction_.leads.adoptable(identities, lock));
-        const auto row_ids = free_ids(fresh);
+        auto fresh = adopt(others, transaction_.leads.adoptable(identities, lock));
         const bool tells_new = !fresh.empty() && transaction_.progress.is_backfilled();
+        if (tells_new) leave_withdrawn(fresh, identities);  // nothing is created before
+        const auto row_ids = free_ids(fresh);
         to_insert_.reserve(to_insert_.size() + fresh.size());
         for (std::size_t i = 0; i < fresh.size(); ++i) {
             if (tells_new) tell(row_ids[i], "", std::nullopt, fresh[i]->lead.content[Field::email], "appeared");
             add(row_ids[i], std::move(*fresh[i]));
         }
+    }
+
+    /// Takes out of `fresh` what was made of rows that were deleted before anybody knew.
+    void leave_withdrawn(std::vector<Observation*>& fresh, const std::vector<store::Identity>& identities) {
+        const auto withdrawn = transaction_.leads.withdrawn(identities);
+        if (withdrawn.empty()) return;
+        std::erase_if(fresh, [&](const auto* observation) {
+            const auto found = withdrawn.find(observation->lead.id.text);
+            if (found == withdrawn.end()) return false;
+            tell(found->second, "", std::nullopt, observation->lead.content[Field::email], "withdrawn");
+            withdrawn_.push_back({found->second, observation->lead.id, {}, {}});
+            result_.withdrawn.push_back(found->second);
+            return true;
+        });
     }
 
     /// Adopts the rows that were found, by lead; those left over.
@@ -360,11 +375,14 @@ private:
         leads.add_conflicts(conflicts_);
         leads.update_conflicts(conflict_updates_);
         leads.add_history(history_);
+        leads.created(withdrawn_, std::chrono::milliseconds{0}, now_);
+        created_.insert(created_.end(), result_.withdrawn.begin(), result_.withdrawn.end());
         leads.forget_creates(created_);
         leads.note_active(active_);
         // Whoever has the lead in hand has not seen what a page found. A look-up is made by the one who has it.
         if (!options_.everything) queue.enqueue(to_queue_);
         queue.enqueue(result_.still_there);
+        queue.enqueue(result_.withdrawn);
         queue.forget_dead(settled_);
         queue.hold(store::HoldKind::remote_change, to_hold_,
                    "too many leads were edited on Instantly at once: leadsync held list shows them");
@@ -386,6 +404,7 @@ private:
     std::vector<LeadId> settled_;
     std::vector<LeadId> to_hold_;
     std::vector<LeadId> created_;
+    std::vector<store::Creation> withdrawn_;
     std::vector<store::ActiveLead> active_;
 };
 

@@ -55,6 +55,7 @@ struct ObserveResult {
     /// Of a page: no lead is known to lie in its stretch that it does not show, or to be taken for gone.
     bool shows_all = false;
     std::vector<sync::LeadId> still_there;  ///< deleted here and on Instantly, yet shown: to be deleted again
+    std::vector<sync::LeadId> withdrawn;    ///< made by a create whose row was deleted since: to be deleted there
     std::vector<sync::LeadId> busy;         ///< locked by somebody else, not taken in: to be looked at again
     std::vector<MergedLead> merged;         ///< every known or adopted lead that was merged
     std::vector<sync::LeadRow> new_leads;   ///< of a dry run

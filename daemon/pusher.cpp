@@ -390,8 +390,8 @@ asio::awaitable<void> Pusher::settle_in_turn(const Claims& claims) {
 }
 
 asio::awaitable<void> Pusher::settle(const Claims& claims, Reconciler::CallsLeft& left) {
-    if (const auto idle = of_kind(claims, Work::nothing); !idle.empty())
-        co_await context_.store.run([&](Transaction& transaction) { transaction.queue.complete(idle); });
+    if (auto rowless = of_kind(claims, Work::nothing); !rowless.empty())
+        co_await creator_.withdraw(std::move(rowless));
     if (auto removals = of_kind(claims, Work::remove); !removals.empty())
         co_await remover_.remove(std::move(removals));
     // What failed before may fail, or be slow, again: it is not to hold up what goes for the first time.
@@ -414,8 +414,10 @@ asio::awaitable<void> Pusher::settle(const Claims& claims, Reconciler::CallsLeft
 asio::awaitable<void> Pusher::return_lost(std::int64_t token) {
     for (int attempt = 1;; ++attempt) {
         try {
-            co_return co_await context_.store.run(
-                [&](Transaction& transaction) { transaction.queue.release_lease(token); });
+            auto left = co_await context_.store.run(
+                [&](Transaction& transaction) { return transaction.queue.release_lease(token); });
+            returns_.add(std::move(left));
+            co_return;
         } catch (const store::StoreError& error) {
             spdlog::warn("workspace {}: {}", context_.workspace, error.what());
         }

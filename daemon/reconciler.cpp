@@ -42,6 +42,9 @@ bool has_calls_of_its_own(const Sending& sending) {
     return patches || interest || subsequence;
 }
 
+/// What was seen of a lead is too old to be written on.
+class LookIsOld {};
+
 std::string never_stored(const sync::MergeResult& result, int times) {
     std::vector<std::string> told;
     for (const auto& key : result.lost)
@@ -372,10 +375,13 @@ void Reconciler::note(Transaction& transaction, const std::vector<Sending>& send
 asio::awaitable<void> Reconciler::call(std::vector<Sending>& sendings, Look look, CallsLeft& left) {
     Signal through;
     std::vector<Sending*> late;
+    Ways ways{context_.client.through(while_kept(look, context_.pace.lane(sync::Lane::push))),
+              context_.urgent.through(while_kept(look, context_.pace.lane(sync::Lane::safety)))};
     auto call_one = [&](Sending& sending) -> asio::awaitable<void> {
-        co_await call_lead(sending, look);
+        const std::size_t calls = has_calls_of_its_own(sending) ? 1 : 0;
+        co_await call_lead(sending, ways);
         sending.called = true;
-        if (has_calls_of_its_own(sending)) left.are_over(1);
+        left.are_over(calls);
     };
     auto calling = [&]() -> asio::awaitable<void> {
         co_await for_each_of(sendings, calls_at_once, call_one);
@@ -407,16 +413,18 @@ asio::awaitable<void> Reconciler::finish(const std::vector<Sending*>& sendings, 
     co_await record(sendings);
 }
 
-asio::awaitable<void> Reconciler::call_lead(Sending& sending, Look look) {
-    auto& urgent = context_.urgent;
+asio::awaitable<void> Reconciler::call_lead(Sending& sending, Ways& ways) {
     Sending::Values keys;
     try {
         if (sending.plan.patch) {
             keys = sync::expectations(*sending.plan.patch, sending.local);
             auto body = instantly::patch_body(*sending.plan.patch, sending.local);
-            if (!co_await context_.client.update_lead(sending.instantly_id, std::move(body))) sending.gone = true;
+            const auto updated = co_await ways.client.update_lead(sending.instantly_id, std::move(body));
+            if (!updated) {
+                sending.is_gone();
+                co_return;
+            }
             sending.accepted(keys);
-            if (!keeps(look)) sending.put_off_the_rest();
         }
         if (sending.plan.interest) {
             const auto& intent = *sending.plan.interest;
@@ -424,21 +432,32 @@ asio::awaitable<void> Reconciler::call_lead(Sending& sending, Look look) {
             instantly::InterestUpdate update{intent.email, intent.interest,
                                              id_or_nothing<sync::CampaignId>(intent.campaign),
                                              id_or_nothing<sync::ListId>(intent.list)};
-            co_await urgent.update_interest(update);
+            co_await ways.urgent.update_interest(update);
             sending.accepted(keys);
-            if (!keeps(look)) sending.put_off_the_rest();
         }
         if (sending.plan.subsequence) {
             keys = sync::expectations(*sending.plan.subsequence);
             if (sending.plan.subsequence->subsequence_id)
-                co_await urgent.move_to_subsequence(sending.instantly_id, *sending.plan.subsequence->subsequence_id);
+                co_await ways.urgent.move_to_subsequence(sending.instantly_id,
+                                                         *sending.plan.subsequence->subsequence_id);
             else
-                co_await urgent.remove_from_subsequence(sending.instantly_id);
+                co_await ways.urgent.remove_from_subsequence(sending.instantly_id);
             sending.accepted(keys);
         }
+    } catch (const LookIsOld&) {
+        sending.put_off_the_rest();
     } catch (const instantly::ApiError& error) {
         sending.failed(keys, error);
     }
+}
+
+/// Whoever has waited long for a turn, as while the server wants none, does not write on the look it had.
+instantly::Gate Reconciler::while_kept(Look look, instantly::Gate gate) const {
+    return [this, look, turn_of = std::move(gate)]() -> asio::awaitable<std::unique_ptr<instantly::Turn>> {
+        auto turn = co_await turn_of();
+        if (!keeps(look)) throw LookIsOld{};
+        co_return turn;
+    };
 }
 
 asio::awaitable<void> Reconciler::assign(const std::vector<Sending*>& sendings) {
@@ -494,6 +513,7 @@ asio::awaitable<void> Reconciler::record(const std::vector<Sending*>& sendings) 
         if (sending->plan.interest) interest_emails.push_back(sending->plan.interest->email);
         if (sending->gone) {
             gone.push_back(claim);
+            unsent.emplace_back(claim.id, sending->unsent);
         } else if (sending->failure) {
             failed.push_back(verdicts_.judge(claim, *sending->failure));
             unsent.emplace_back(claim.id, sending->unsent);

@@ -53,6 +53,12 @@ private:
         bool may_be_old = false;  ///< a server that is always slow is written to all the same
     };
 
+    /// To Instantly, for as long as a look keeps.
+    struct Ways {
+        instantly::Client client;
+        instantly::Client urgent;
+    };
+
     /// What is to be done about each lead of a batch.
     struct Sorted {
         Claims finished;
@@ -79,7 +85,8 @@ private:
                                       CallsLeft& left);
     void note(store::Transaction& transaction, const std::vector<Sending>& sendings) const;
     boost::asio::awaitable<void> call(std::vector<Sending>& sendings, Look look, CallsLeft& left);
-    boost::asio::awaitable<void> call_lead(Sending& sending, Look look);
+    boost::asio::awaitable<void> call_lead(Sending& sending, Ways& ways);
+    [[nodiscard]] instantly::Gate while_kept(Look look, instantly::Gate gate) const;
     boost::asio::awaitable<void> finish(const std::vector<Sending*>& sendings, Look look);
     boost::asio::awaitable<void> assign(const std::vector<Sending*>& sendings);
     boost::asio::awaitable<void> record(const std::vector<Sending*>& sendings);

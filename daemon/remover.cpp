@@ -1,5 +1,8 @@
 #include "daemon/remover.hpp"
 
+#include <algorithm>
+#include <iterator>
+
 #include "connectors/instantly/api_error.hpp"
 #include "daemon/tasks.hpp"
 
@@ -15,12 +18,12 @@ asio::awaitable<void> Remover::remove(Claims claims) {
     };
     Claims done;
     Claims brought_back;
-    std::vector<Removal> removals;
+    Claims to_delete;
     for (auto& claim : claims) {
         if (claim.approval == store::Approval::rejected)
             brought_back.push_back(std::move(claim));
         else if (context_.deletes.local == sync::LocalDeletes::push)
-            removals.push_back({std::move(claim), std::nullopt});
+            to_delete.push_back(std::move(claim));
         else
             done.push_back(std::move(claim));
     }
@@ -31,22 +34,29 @@ asio::awaitable<void> Remover::remove(Claims claims) {
             removal.failure = error.failure();
         }
     };
-    co_await for_each_of(removals, calls_at_once, call);
+    std::vector<Removal> removals;
+    for (std::span<Claim> rest{to_delete}; !rest.empty(); rest = rest.subspan(std::min(rest.size(), calls_at_once))) {
+        std::vector<Removal> some;
+        auto ours = co_await still_ours(rest.first(std::min(rest.size(), calls_at_once)));
+        for (auto& claim : ours) some.push_back({std::move(claim), std::nullopt});
+        co_await for_each_of(some, calls_at_once, call);
+        std::ranges::move(some, std::back_inserter(removals));
+    }
     std::vector<store::HistoryEntry> history;
     std::vector<Verdicts::Judged> failed;
-    store::Writes absences;  // a page that shows one of them again has it deleted again
+    std::vector<sync::LeadId> absent;  // a page that shows one of them again has it deleted again
     for (const auto& removal : removals) {
         if (removal.failure) {
             failed.push_back(verdicts_.judge(removal.claim, *removal.failure));
             continue;
         }
         done.push_back(removal.claim);
-        absences[removal.claim.id].emplace("", std::nullopt);
+        absent.push_back(removal.claim.id);
         history.push_back({removal.claim.id, "", removal.claim.instantly_id.text, std::nullopt, sync::Side::local,
                            "deleted", "DELETE /leads/{id}"});
     }
     auto taken = co_await context_.store.run([&](Transaction& transaction) {
-        transaction.leads.expect(absences, context_.timing.patience);
+        transaction.leads.expect_absence(absent, context_.timing.patience);
         transaction.queue.complete(done);
         transaction.leads.add_history(history);
         transaction.leads.bring_back(ids_of(brought_back));
@@ -55,6 +65,24 @@ asio::awaitable<void> Remover::remove(Claims claims) {
     });
     verdicts_.look_again_later(std::move(taken));
     for (auto& lead : failed) co_await verdicts_.heed(std::move(lead));
+}
+
+/// A deletion can't be taken back, and with many of them, or a server that asks to wait, there is time for its row to
+/// be inserted again.
+asio::awaitable<Claims> Remover::still_ours(std::span<const Claim> some) {
+    Claims claims{some.begin(), some.end()};
+    Claims inserted_again;
+    co_await context_.store.run([&](Transaction& transaction) {
+        const auto ours = transaction.queue.renew(claims, context_.timing.lease);
+        inserted_again.clear();
+        std::ranges::copy_if(claims, std::back_inserter(inserted_again),
+                             [&](const auto& claim) { return !ours.contains(claim.id.text); });
+        transaction.queue.defer(inserted_again, std::chrono::milliseconds{0});
+    });
+    std::erase_if(claims, [&](const auto& claim) {
+        return std::ranges::find(inserted_again, claim.id, &Claim::id) != inserted_again.end();
+    });
+    co_return claims;
 }
 
 }  // namespace leadsync::daemon

@@ -1,5 +1,7 @@
 #pragma once
 
+#include <span>
+
 #include "daemon/verdicts.hpp"
 
 namespace leadsync::daemon {
@@ -13,6 +15,8 @@ public:
     boost::asio::awaitable<void> remove(Claims claims);
 
 private:
+    boost::asio::awaitable<Claims> still_ours(std::span<const store::Claim> some);
+
     PushContext& context_;
     Verdicts& verdicts_;
 };

@@ -74,10 +74,20 @@ struct Sending {
             put_off.insert(values.begin(), values.end());
             call.reset();
         };
+        if (plan.patch) drop(plan.patch, sync::expectations(*plan.patch, local));
         if (plan.interest) drop(plan.interest, sync::expectations(*plan.interest));
         if (plan.subsequence) drop(plan.subsequence, sync::expectations(*plan.subsequence));
         if (plan.move) drop(plan.move, sync::expectations(*plan.move));
         if (assignee) drop(assignee, assignment());
+    }
+
+    /// Instantly has no such lead: no other call is made, and nothing is to be awaited.
+    void is_gone() {
+        gone = true;
+        for (const auto& [key, value] : expected()) unsent.push_back(key);
+        plan = {};
+        assignee.reset();
+        waits_for.reset();
     }
 
     /// Whether anything that did not arrive has been sent once more: what waits has not.

@@ -42,6 +42,15 @@ void Leads::expect(const store::Writes& writes, std::chrono::milliseconds patien
     execute(transaction_, statement, workspace_, ids.finish(), expected.finish(), patience.count());
 }
 
+void Leads::expect_absence(const std::vector<LeadId>& ids, std::chrono::milliseconds patience) {
+    static const Statement statement{"expect_absence", R"sql(
+        UPDATE sync.base b
+        SET expected = jsonb_build_object('', NULL), expected_until = now() + $3::int8 * interval '1 millisecond'
+        WHERE b.workspace = $1 AND b.lead_id = ANY ($2::uuid[]) AND b.deleted_at IS NOT NULL
+    )sql"};
+    if (!ids.empty()) execute(transaction_, statement, workspace_, array_of(ids), patience.count());
+}
+
 void Leads::expect_no_more(const LeadId& id, const std::vector<sync::Key>& keys) {
     static const Statement statement{"expect_no_more", R"sql(
         UPDATE sync.base SET expected = nullif(expected - $3::text[], '{}')
@@ -135,10 +144,11 @@ void Leads::set_status(const std::vector<LeadId>& ids, sync::SyncStatus status, 
 void Leads::note_creates(const std::map<LeadId, store::NotedCreate>& creates) {
     static const Statement statement{"note_creates", R"sql(
         INSERT INTO sync.creates (workspace, lead_id, attempted_at, last_attempt_at, campaign, list_id,
-                                  last_campaign, last_list_id, sent)
+                                  last_campaign, last_list_id, sent, email)
         SELECT $1, u.id, to_timestamp(u.at::float8), to_timestamp(u.at::float8), u.campaign, u.list_id,
-               u.campaign, u.list_id, u.sent
-        FROM unnest($2::uuid[], $3::text[], $4::uuid[], $5::uuid[], $6::jsonb[]) AS u(id, at, campaign, list_id, sent)
+               u.campaign, u.list_id, u.sent, u.email
+        FROM unnest($2::uuid[], $3::text[], $4::uuid[], $5::uuid[], $6::jsonb[], $7::text[])
+             AS u(id, at, campaign, list_id, sent, email)
         ON CONFLICT (workspace, lead_id) DO UPDATE
             SET last_attempt_at = excluded.last_attempt_at, resent = excluded.sent,
                 last_campaign = excluded.last_campaign, last_list_id = excluded.last_list_id
@@ -149,7 +159,9 @@ void Leads::note_creates(const std::map<LeadId, store::NotedCreate>& creates) {
     BinaryArray campaigns{uuid};
     BinaryArray lists{uuid};
     BinaryArray sent{jsonb};
+    BinaryArray emails{text};
     for (const auto& [id, create] : creates) {
+        emails.add_or_null(create.email);
         ids.add(id.text);
         times.add(epoch_seconds(create.at));
         campaigns.add_or_null(create.campaign);
@@ -157,13 +169,14 @@ void Leads::note_creates(const std::map<LeadId, store::NotedCreate>& creates) {
         sent.add_or_null(create.sent.empty() ? sync::Value{} : expectations_to_json(create.sent).dump());
     }
     execute(transaction_, statement, workspace_, ids.finish(), times.finish(), campaigns.finish(), lists.finish(),
-            sent.finish());
+            sent.finish(), emails.finish());
 }
 
 std::map<LeadId, store::NotedCreate> Leads::noted_creates(const std::vector<LeadId>& ids) {
     static const Statement statement{"noted_creates", R"sql(
         SELECT lead_id, (extract(epoch FROM attempted_at) * 1000000)::int8, campaign, list_id, sent::text,
-               (extract(epoch FROM last_attempt_at) * 1000000)::int8, resent::text, last_campaign, last_list_id
+               (extract(epoch FROM last_attempt_at) * 1000000)::int8, resent::text, last_campaign, last_list_id,
+               email
         FROM sync.creates WHERE workspace = $1 AND lead_id = ANY ($2::uuid[])
     )sql"};
     std::map<LeadId, store::NotedCreate> noted;
@@ -179,11 +192,52 @@ std::map<LeadId, store::NotedCreate> Leads::noted_creates(const std::vector<Lead
         const auto instant = [](const pqxx::field& field) {
             return sync::Instant{std::chrono::microseconds{field.as<std::int64_t>()}};
         };
-        noted.emplace(LeadId{row[0].c_str()},
-                      store::NotedCreate{instant(row[1]), value(row[2]), value(row[3]), values(row[4]),
-                                         instant(row[5]), values(row[6]), value(row[7]), value(row[8])});
+        noted.emplace(LeadId{row[0].c_str()}, store::NotedCreate{instant(row[1]), value(row[2]), value(row[3]),
+                                                                 values(row[4]), instant(row[5]), values(row[6]),
+                                                                 value(row[7]), value(row[8]), value(row[9])});
     }
     return noted;
+}
+
+std::unordered_map<std::string, LeadId> Leads::withdrawn(const std::vector<store::Identity>& leads) {
+    // Not prepared, and one by one, as in look_for_rows(). Mostly no create is noted at all.
+    static const std::string query = R"sql(
+        SELECT u.instantly_id, c.lead_id
+        FROM unnest($2::uuid[], $3::text[], $4::uuid[], $5::uuid[], $6::timestamptz[])
+             AS u(instantly_id, email, campaign, list_id, created)
+        CROSS JOIN LATERAL (
+            SELECT * FROM sync.creates n WHERE n.workspace = $1 AND lower(n.email) = lower(u.email) OFFSET 0
+        ) c
+        WHERE (coalesce(c.campaign, c.list_id) = CASE WHEN c.campaign IS NULL THEN u.list_id ELSE u.campaign END
+               OR coalesce(c.last_campaign, c.last_list_id)
+                  = CASE WHEN c.last_campaign IS NULL THEN u.list_id ELSE u.campaign END)
+          AND u.created BETWEEN c.attempted_at - $7::int8 * interval '1 second'
+                            AND c.last_attempt_at + ($7::int8 + $8::int8) * interval '1 second'
+          AND NOT EXISTS (SELECT FROM crm.leads l WHERE l.workspace = $1 AND l.id = c.lead_id)
+          AND NOT EXISTS (SELECT FROM sync.base b WHERE b.workspace = $1 AND b.lead_id = c.lead_id)
+        ORDER BY u.created, u.instantly_id
+    )sql";
+    std::unordered_map<std::string, LeadId> found;
+    if (leads.empty()) return found;
+    BinaryArray ids{uuid};
+    BinaryArray emails{text};
+    BinaryArray campaigns{uuid};
+    BinaryArray lists{uuid};
+    BinaryArray created{timestamptz};
+    for (const auto& lead : leads) {
+        ids.add(lead.instantly_id.text);
+        emails.add_or_null(lead.email);
+        campaigns.add_or_null(lead.campaign);
+        lists.add_or_null(lead.list);
+        created.add_or_null(lead.created);
+    }
+    std::unordered_set<std::string> taken;
+    for (const auto& row : transaction_.exec_params(
+             query, workspace_, ids.finish(), emails.finish(), campaigns.finish(), lists.finish(), created.finish(),
+             store::NotedCreate::clock_slack.count(), store::NotedCreate::under_way_max.count()))
+        if (!found.contains(row[0].c_str()) && taken.insert(row[1].c_str()).second)
+            found.emplace(row[0].c_str(), LeadId{row[1].c_str()});
+    return found;
 }
 
 void Leads::forget_creates(const std::vector<LeadId>& ids) {

@@ -53,6 +53,7 @@ public:
 
     // lead_writes.cpp
     void expect(const store::Writes& writes, std::chrono::milliseconds patience) override;
+    void expect_absence(const std::vector<sync::LeadId>& ids, std::chrono::milliseconds patience) override;
     void expect_no_more(const sync::LeadId& id, const std::vector<sync::Key>& keys) override;
     void wrote(const std::vector<sync::LeadId>& ids, sync::Instant written_at) override;
     void created(const std::vector<store::Creation>& creations, std::chrono::milliseconds patience,
@@ -60,6 +61,7 @@ public:
     void set_status(const std::vector<sync::LeadId>& ids, sync::SyncStatus status, const sync::Value& error) override;
     void note_creates(const std::map<sync::LeadId, store::NotedCreate>& creates) override;
     std::map<sync::LeadId, store::NotedCreate> noted_creates(const std::vector<sync::LeadId>& ids) override;
+    std::unordered_map<std::string, sync::LeadId> withdrawn(const std::vector<store::Identity>& leads) override;
     void forget_creates(const std::vector<sync::LeadId>& ids) override;
 
     // lead_deletions.cpp

@@ -34,6 +34,16 @@ ClaimArrays arrays_of(const std::vector<Claim>& claims) {
     return {ids.finish(), generations.finish(), tokens.finish()};
 }
 
+std::vector<Claim> claims_of(const pqxx::result& rows) {
+    std::vector<Claim> claims;
+    for (const auto& row : rows) {
+        Claim claim{.id = {row[0].c_str()}, .generation = row[1].as<std::int64_t>()};
+        claim.lease_token = row[2].as<std::int64_t>();
+        claims.push_back(std::move(claim));
+    }
+    return claims;
+}
+
 }  // namespace
 
 Work work_named(std::string_view name) {
@@ -266,7 +276,8 @@ void Queue::retry(const std::vector<FailedClaim>& failed) {
 void Queue::resent(const std::vector<FailedClaim>& failed) {
     static const Statement statement{"resent", R"sql(
         UPDATE sync.queue q
-        SET lease_token = NULL, lease_until = NULL, last_error = f.error, resends = q.resends + 1,
+        SET lease_token = NULL, lease_until = NULL, last_error = f.error,
+            resends = CASE WHEN q.generation = f.generation THEN q.resends + 1 ELSE 0 END,
             due_at = CASE WHEN q.generation = f.generation THEN now() + f.delay * interval '1 millisecond'
                           ELSE now() END
         FROM unnest($2::uuid[], $3::int8[], $4::int8[], $5::text[], $6::int8[])
@@ -399,11 +410,19 @@ std::int64_t Queue::draw_lease_token() {
     return execute(transaction_, statement)[0][0].as<std::int64_t>();
 }
 
-void Queue::release_lease(std::int64_t token) {
+std::vector<Claim> Queue::release_lease(std::int64_t token) {
     static const Statement statement{"release_lease", R"sql(
-        UPDATE sync.queue SET lease_token = NULL, lease_until = NULL WHERE workspace = $1 AND lease_token = $2
+        WITH free AS (
+            SELECT lead_id FROM sync.queue WHERE workspace = $1 AND lease_token = $2 FOR UPDATE SKIP LOCKED
+        )
+        UPDATE sync.queue q SET lease_token = NULL, lease_until = NULL
+        FROM free WHERE q.workspace = $1 AND q.lead_id = free.lead_id
+    )sql"};
+    static const Statement look{"lease_not_released", R"sql(
+        SELECT lead_id, generation, lease_token FROM sync.queue WHERE workspace = $1 AND lease_token = $2
     )sql"};
     execute(transaction_, statement, workspace_, token);
+    return claims_of(execute(transaction_, look, workspace_, token));
 }
 
 std::vector<Claim> Queue::release_all() {
@@ -418,13 +437,7 @@ std::vector<Claim> Queue::release_all() {
         SELECT lead_id, generation, lease_token FROM sync.queue WHERE workspace = $1 AND lease_token IS NOT NULL
     )sql"};
     execute(transaction_, statement, workspace_);
-    std::vector<Claim> left;
-    for (const auto& row : execute(transaction_, look, workspace_)) {
-        Claim claim{.id = {row[0].c_str()}, .generation = row[1].as<std::int64_t>()};
-        claim.lease_token = row[2].as<std::int64_t>();
-        left.push_back(std::move(claim));
-    }
-    return left;
+    return claims_of(execute(transaction_, look, workspace_));
 }
 
 std::optional<std::chrono::milliseconds> Queue::next_due(bool creates_too) {

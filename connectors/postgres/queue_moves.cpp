@@ -39,6 +39,7 @@ std::vector<store::MoveClaim> Queue::claim_moves(int limit, int scan, std::chron
             SELECT q.ctid AS place FROM sync.queue q
             WHERE q.workspace = $1 AND q.lead_id = ANY ($2::uuid[]) AND q.dead_at IS NULL AND q.held_at IS NULL
               AND q.due_at <= now() AND (q.lease_until IS NULL OR q.lease_until <= now())
+              AND q.attempts = 0 AND q.resends = 0 AND q.decision IS NULL
             FOR UPDATE SKIP LOCKED
         )
         UPDATE sync.queue q

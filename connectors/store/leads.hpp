@@ -70,6 +70,8 @@ struct Creation {
 /// Leads made up to `clock_slack` before are taken to be made by it: our clock need not be theirs.
 struct NotedCreate {
     static constexpr std::chrono::seconds clock_slack{60};
+    /// After its last attempt a create may still make its lead for so long: as long as its request may be under way.
+    static constexpr std::chrono::seconds under_way_max{120};
 
     sync::Instant at;  ///< of the first attempt: nothing older was made by it
     sync::Value campaign;
@@ -81,6 +83,7 @@ struct NotedCreate {
     std::map<sync::Key, sync::Value> resent{};
     sync::Value last_campaign{};
     sync::Value last_list{};
+    sync::Value email{};
 
     bool operator==(const NotedCreate&) const = default;
 };
@@ -183,6 +186,9 @@ public:
     /// Writes that are about to leave: their values are awaited for `patience` from now. Recorded before the request,
     /// so that one whose answer is lost is awaited too.
     virtual void expect(const Writes& writes, std::chrono::milliseconds patience) = 0;
+    /// Deletions that were accepted: until `patience` from now a page that shows one of these leads is only late. Of
+    /// a row that was inserted again meanwhile nothing is awaited.
+    virtual void expect_absence(const std::vector<sync::LeadId>& ids, std::chrono::milliseconds patience) = 0;
     /// These were refused: nothing is awaited of them any more.
     virtual void expect_no_more(const sync::LeadId& id, const std::vector<sync::Key>& keys) = 0;
     /// Our calls for these leads have ended: answers asked for before `written_at` (daemon's clock) are stale.
@@ -198,6 +204,9 @@ public:
     /// attempted last, and what was sent then, and where.
     virtual void note_creates(const std::map<sync::LeadId, NotedCreate>& creates) = 0;
     virtual std::map<sync::LeadId, NotedCreate> noted_creates(const std::vector<sync::LeadId>& ids) = 0;
+    /// Of these leads, by their ids on Instantly, those that a noted create has made whose row was deleted since:
+    /// with the same email, in the place where it makes its lead, while it may have made it.
+    virtual std::unordered_map<std::string, sync::LeadId> withdrawn(const std::vector<Identity>& leads) = 0;
     /// Their outcome is known.
     virtual void forget_creates(const std::vector<sync::LeadId>& ids) = 0;
 

@@ -129,10 +129,11 @@ public:
     /// Leads given up on that are in agreement after all.
     virtual void forget_dead(const std::vector<sync::LeadId>& ids) = 0;
 
-    /// Returns what was leased under a token that was drawn, whether or not anybody heard of it.
-    virtual void release_lease(std::int64_t token) = 0;
+    /// Returns what was leased under a token that was drawn, whether or not anybody heard of it. Leads whose rows
+    /// somebody is writing at the moment are not waited for, and told as give_back() takes them.
+    virtual std::vector<Claim> release_lease(std::int64_t token) = 0;
     /// Returns what an earlier process held: its leases are void once this process drives the workspace alone. Leads
-    /// whose rows somebody is writing at the moment are not waited for, and told as give_back() takes them.
+    /// whose rows somebody is writing are told likewise.
     virtual std::vector<Claim> release_all() = 0;
     /// When the next lead falls due, in milliseconds from now; 0: at once. Nothing: none is waiting.
     virtual std::optional<std::chrono::milliseconds> next_due(bool creates_too) = 0;

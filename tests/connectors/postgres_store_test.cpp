@@ -366,6 +366,30 @@ TEST(PostgresStore, ClaimsByASingleStatementOutsideATransaction) {
     EXPECT_EQ(leased_by(72), 1) << "the first was carried out";
 }
 
+TEST(PostgresStore, ReturnsALeaseWithoutWaitingForWhoIsWriting) {
+    const test_support::TestDatabase database;
+    Database leadsync{database.url(), 1};
+    leadsync.run_blocking([](pqxx::work& transaction) {
+        Workspaces::declare(transaction, {"acme"});
+        transaction.exec_params(
+            "INSERT INTO sync.queue (workspace, lead_id, lease_token, lease_until) "
+            "VALUES ('acme', $1, 7, now() + interval '1 minute'), ('acme', $2, 7, now() + interval '1 minute')",
+            edited.text, other.text);
+    });
+    pqxx::connection user{database.url()};
+    pqxx::work writing{user};
+    writing.exec_params("UPDATE sync.queue SET generation = generation + 1 WHERE lead_id = $1", edited.text);
+    Store store{leadsync, "acme"};
+    boost::asio::io_context io;
+    auto task = store.run([](store::Transaction& transaction) { return transaction.queue.release_lease(7); });
+    auto outcome = boost::asio::co_spawn(io, std::move(task), boost::asio::use_future);
+    io.run();
+    const auto left = outcome.get();
+    ASSERT_EQ(left.size(), 1U);
+    EXPECT_EQ(left.front().id, edited);
+    EXPECT_EQ(left.front().lease_token, 7) << "so that it can be given back later";
+}
+
 TEST(PostgresStore, TellsOfALostServerAsAStoreError) {
     Database nowhere{"postgresql://leadsync@127.0.0.1:1/crm", 1};
     Store store{nowhere, "acme"};

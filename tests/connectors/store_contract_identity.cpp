@@ -206,6 +206,38 @@ TEST_P(IdentityContract, AdoptsWhatANotedCreateHasMadeWhereverItIs) {
     EXPECT_TRUE(adoptable({identity(3, "grace@acme.io", campaign_id)}).empty());
 }
 
+/// A row may be deleted before anybody knows whether its create has made a lead.
+TEST_P(IdentityContract, KnowsWhatACreateHasMadeWhoseRowIsGone) {
+    const auto row = new_row("ada@acme.io");
+    store::NotedCreate create{an_instant, campaign_id, std::nullopt};
+    create.email = "ada@acme.io";
+    store_->run([&](Transaction& transaction) { transaction.leads.note_creates({{row, create}}); });
+    const auto lead = [&](int number, const char* email, const sync::Value& campaign, const char* created_at) {
+        auto made = identity(number, email, campaign);
+        made.created = std::string{"2026-01-02T"} + created_at + ".000Z";
+        return made;
+    };
+    const auto withdrawn = [&](const std::vector<store::Identity>& leads) {
+        return store_->run([&](Transaction& transaction) { return transaction.leads.withdrawn(leads); });
+    };
+    EXPECT_TRUE(withdrawn({lead(1, "ada@acme.io", campaign_id, "03:04:06")}).empty())
+        << "its row is there, and adopts it";
+    store_->erase(row);
+    EXPECT_TRUE(withdrawn({lead(1, "ada@acme.io", list_id, "03:04:06")}).empty())
+        << "elsewhere it is somebody else's";
+    EXPECT_TRUE(withdrawn({lead(1, "ada@acme.io", {}, "03:04:06")}).empty());
+    EXPECT_TRUE(withdrawn({lead(1, "ada@acme.io", campaign_id, "03:00:00")}).empty()) << "it was there before";
+    EXPECT_TRUE(withdrawn({lead(1, "ada@acme.io", campaign_id, "04:04:06")}).empty()) << "it was made long after";
+    EXPECT_TRUE(withdrawn({lead(1, "grace@acme.io", campaign_id, "03:04:06")}).empty());
+    const auto found =
+        withdrawn({lead(1, "Ada@acme.io", campaign_id, "03:04:06"), lead(2, "ada@acme.io", campaign_id, "03:04:07")});
+    ASSERT_EQ(found.size(), 1U) << "one create makes one lead";
+    EXPECT_EQ(found.at(instantly_id(1).text), row);
+    created(row, 1);
+    EXPECT_TRUE(withdrawn({lead(1, "ada@acme.io", campaign_id, "03:04:06")}).empty());
+    EXPECT_TRUE(withdrawn({}).empty());
+}
+
 TEST_P(IdentityContract, AdoptsFirstWhatIsWhereTheRowSays) {
     const auto first = new_row("ada@acme.io");
     const auto second = store_->insert(content({{"email", "ada@acme.io"}, {"list_id", list_id}}));

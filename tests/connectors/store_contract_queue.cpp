@@ -189,7 +189,11 @@ TEST_P(QueueContract, CountsWritesThatWereSentAgain) {
     EXPECT_EQ(claimed.attempts, 0);
     defer(claimed, 0ms);
     edit(1, "Grace");
-    EXPECT_EQ(claim_one().resends, 0);
+    const auto edited = claim_one();
+    EXPECT_EQ(edited.resends, 0);
+    edit(1, "Mary");
+    resent(edited, 10s);
+    EXPECT_EQ(claim_one().resends, 0) << "what was sent again was an older edit";
 }
 
 TEST_P(QueueContract, GivesUpUntilTheNextEdit) {

@@ -1,4 +1,5 @@
 #include <algorithm>
+#include <thread>
 
 #include <gtest/gtest.h>
 
@@ -229,6 +230,38 @@ TEST_F(BothWays, ARowThatIsMovedBeforeItsCreateLeavesIsMadeWhereItIsNow) {
     expect_in_step();
 }
 
+TEST_F(BothWays, ARowThatIsToBeNowhereBeforeItsCreateLeavesIsNotMade) {
+    begin({.rest = 1h, .new_leads = 1h});
+    world().instantly().add_fault({{"kind", "hang"}, {"method", "POST"}, {"path", "/leads/list"}, {"ms", 1500}});
+    world().sql("INSERT INTO crm.leads (workspace, email, campaign) VALUES ('acme', 'once@acme.io', '"
+                + world().any_campaign() + "')");
+    ASSERT_TRUE(world().becomes("SELECT count(*) FROM sync.queue WHERE lease_token IS NOT NULL", "1"));
+    world().sql("UPDATE crm.leads SET campaign = NULL WHERE email = 'once@acme.io'");
+    world().instantly().clear_faults();
+    ASSERT_TRUE(world().becomes("SELECT count(*) FROM sync.queue", "0"));
+    EXPECT_EQ(world().requests("POST", "/leads/add"), 0U);
+}
+
+TEST_F(BothWays, ARowDeletedWhileItsCreateIsInDoubtIsDeletedThereToo) {
+    for (const bool is_seen_by_a_page_first : {false, true}) {
+        begin({.deletes = {.local = sync::LocalDeletes::push}, .rest = 1h, .new_leads = 1h});
+        world().instantly().add_fault({{"kind", "lost"}, {"path", "/leads/add"}, {"count", 1}});
+        world().sql("INSERT INTO crm.leads (workspace, email, campaign) VALUES ('acme', 'Once@acme.io', '"
+                    + world().any_campaign() + "')");
+        ASSERT_TRUE(eventually([&] { return world().requests("POST", "/leads/add") == 1; }));
+        world().stop();
+        ASSERT_EQ(world().value("SELECT count(*) FROM sync.creates"), "1");
+        world().sql("DELETE FROM crm.leads WHERE email = 'Once@acme.io'");
+        if (is_seen_by_a_page_first) world().sweep();
+        world().start();
+        EXPECT_TRUE(eventually([&] { return world().requests("DELETE", "/leads") == 1; }));
+        expect_in_step();
+        EXPECT_EQ(world().value("SELECT count(*) FROM crm.leads"), "250");
+        EXPECT_EQ(world().value("SELECT count(*) FROM sync.creates"), "0");
+        world_.reset();
+    }
+}
+
 TEST_F(BothWays, ALeadThatInstantlyHasAlreadyIsAdoptedByEmailAndTarget) {
     begin();
     const auto campaign = world().any_campaign();
@@ -274,6 +307,38 @@ TEST_F(BothWays, ADeleteIsPushedOrOnlyStopsTheSyncAsThePolicySays) {
     EXPECT_EQ(world().value("SELECT count(*) FROM crm.leads" + where(0)), "0")
         << "a page brought the deleted row back";
     EXPECT_TRUE(world().instantly().lead(leads_[0]));
+}
+
+TEST_F(BothWays, ARowThatIsBackBeforeItsDeletionLeavesKeepsItsLead) {
+    begin({.deletes = {.local = sync::LocalDeletes::push}, .rest = 1h});
+    world().instantly().add_fault({{"kind", "hang"}, {"method", "DELETE"}, {"ms", 1500}});
+    world().sql("CREATE TABLE kept AS SELECT * FROM crm.leads ORDER BY id LIMIT 20");
+    world().sql("DELETE FROM crm.leads WHERE id IN (SELECT id FROM kept)");
+    ASSERT_TRUE(world().becomes("SELECT count(*) FROM sync.queue WHERE lease_token IS NOT NULL", "20"));
+    const auto last = world().value("SELECT instantly_id FROM kept ORDER BY id DESC LIMIT 1");
+    world().sql(
+        "INSERT INTO crm.leads (workspace, id, email, campaign, list_id, first_name, custom_variables) "
+        "SELECT workspace, id, email, campaign, list_id, first_name, custom_variables FROM kept ORDER BY id DESC "
+        "LIMIT 1");
+    world().instantly().clear_faults();
+    EXPECT_TRUE(eventually([&] { return world().requests("DELETE", "/leads") >= 19; }));
+    expect_in_step();
+    EXPECT_TRUE(world().instantly().lead(last));
+    EXPECT_EQ(world().value("SELECT sync_status FROM crm.leads WHERE instantly_id = '" + last + "'"), "synced");
+    EXPECT_EQ(world().requests("DELETE", "/leads"), 19U);
+}
+
+/// Whoever asked, and however many are under way.
+TEST_F(BothWays, ARefusalIsHeededWhenItComes) {
+    begin({.deletes = {.local = sync::LocalDeletes::push}, .rest = 1h, .new_leads = 1h});
+    world().instantly().add_fault(
+        {{"kind", "status"}, {"status", 429}, {"retry_after_s", 3}, {"method", "DELETE"}, {"count", 1}});
+    world().sql("DELETE FROM crm.leads WHERE id IN (SELECT id FROM crm.leads ORDER BY id LIMIT 60)");
+    ASSERT_TRUE(eventually([&] { return world().requests("DELETE", "/leads") >= 1; }));
+    std::this_thread::sleep_for(1s);
+    EXPECT_LE(world().requests("DELETE", "/leads"), 16U) << "what was under way with the one that was refused";
+    expect_in_step();
+    EXPECT_EQ(world().requests("DELETE", "/leads"), 61U);
 }
 
 TEST_F(BothWays, AConflictGoesByItsRuleAndTheOverruledValueIsKept) {

@@ -205,6 +205,16 @@ TEST_F(DeletionsThere, AnEditOfALeadThatWasDeletedThereIsToldOnItsRow) {
     EXPECT_EQ(local(0, "sync_status || ': ' || sync_error"), "error: Instantly no longer has this lead (404)");
 }
 
+TEST_F(DeletionsThere, SoIsOneOfALeadThatWasDeletedBetweenTheLookAndTheWrite) {
+    in_step({.leads = 40, .rest = 1h});
+    world().instantly().add_fault({{"kind", "status"}, {"status", 404}, {"method", "PATCH"}});
+    edit(0, "phone = '+1 unsent', lt_interest_status = 2");
+    world().start();
+    ASSERT_TRUE(world().becomes("SELECT sync_status FROM crm.leads" + where(0), "error"));
+    EXPECT_EQ(local(0, "sync_error"), "Instantly no longer has this lead (404)");
+    EXPECT_EQ(world().requests("POST", "/update-interest-status"), 0U) << "that email may be another lead's by now";
+}
+
 TEST_F(DeletionsThere, SoIsOneThatWasTakenBack) {
     in_step({.leads = 40});
     remove_there(0, 1);

@@ -347,6 +347,20 @@ TEST_F(Operations, WhatIsStillToBeCalledAfterASlowCallWaitsForANewLook) {
     EXPECT_EQ(world().requests("POST", "/leads/move"), 1U);
 }
 
+TEST_F(Operations, WhatWaitsLongForItsTurnIsLookedAtAnew) {
+    in_step({.leads = 40, .share = 0.05});
+    world().sql("UPDATE crm.leads SET phone = '+1 here' WHERE id IN (SELECT id FROM crm.leads ORDER BY id LIMIT 20)");
+    const auto last = world().value("SELECT instantly_id FROM crm.leads ORDER BY id LIMIT 1 OFFSET 19");
+    world().instantly().reset_log();
+    world().start();
+    ASSERT_TRUE(eventually([&] { return world().requests("PATCH", "/leads") >= 4; }));
+    world().instantly().edit(last.c_str(), {{"phone", "+1 there"}});
+    EXPECT_TRUE(eventually([&] { return world().requests("PATCH", "/leads") >= 20; }, 30s));
+    EXPECT_TRUE(world().settles());
+    EXPECT_EQ(world().value("SELECT remote || ' ' || rule FROM crm.conflicts"), "+1 there local")
+        << "the limit is five a second, and what was seen four seconds ago is not written on";
+}
+
 // --- UPDATE lt_interest_status -------------------------------------------------------------------------------------
 
 TEST_F(Operations, AfterAnInterestIsSetOrClearedEveryLeadOfThatEmailIsLookedAt) {

@@ -476,6 +476,17 @@ void ModelLeads::expect(const store::Writes& writes, std::chrono::milliseconds p
     }
 }
 
+void ModelLeads::expect_absence(const std::vector<LeadId>& ids, std::chrono::milliseconds patience) {
+    for (const auto& id : ids) {
+        const auto base = transaction_.read().bases.find(id);
+        if (base == transaction_.read().bases.end() || !base->second.deleted_at) continue;
+        auto& tombstone = transaction_.write().bases.at(id);
+        tombstone.expected.emplace();
+        (*tombstone.expected)[""] = std::nullopt;
+        tombstone.expected_until = transaction_.now() + patience;
+    }
+}
+
 void ModelLeads::expect_no_more(const LeadId& id, const std::vector<sync::Key>& keys) {
     if (keys.empty()) return;
     auto& state = transaction_.write();
@@ -554,6 +565,29 @@ std::map<LeadId, store::NotedCreate> ModelLeads::noted_creates(const std::vector
     for (const auto& id : ids)
         if (const auto found = creates.find(id); found != creates.end()) noted.insert(*found);
     return noted;
+}
+
+std::unordered_map<std::string, LeadId> ModelLeads::withdrawn(const std::vector<store::Identity>& leads) {
+    using store::NotedCreate;
+    const auto& state = transaction_.read();
+    const auto is_there = [](const store::Identity& lead, const sync::Value& campaign, const sync::Value& list) {
+        return campaign ? equal(campaign, lead.campaign) : equal(list, lead.list);
+    };
+    std::unordered_map<std::string, LeadId> found;
+    for (const auto& [id, create] : state.creates) {
+        if (!create.email || state.rows.contains(id) || state.bases.contains(id)) continue;
+        for (const auto& lead : leads) {
+            const auto created = sync::instant_of(lead.created);
+            const bool in_time =
+                created && *created >= create.at - NotedCreate::clock_slack
+                && *created <= create.last_at + NotedCreate::clock_slack + NotedCreate::under_way_max;
+            const bool in_place = is_there(lead, create.campaign, create.list)
+                                  || is_there(lead, create.last_campaign, create.last_list);
+            if (!in_time || !in_place || !same_email(create.email, lead.email)) continue;
+            if (found.emplace(lead.instantly_id.text, id).second) break;
+        }
+    }
+    return found;
 }
 
 void ModelLeads::forget_creates(const std::vector<LeadId>& ids) {

@@ -41,6 +41,7 @@ public:
     void update_conflicts(const std::vector<sync::ConflictUpdate>& updates) override;
     void add_history(const std::vector<store::HistoryEntry>& entries) override;
     void expect(const store::Writes& writes, std::chrono::milliseconds patience) override;
+    void expect_absence(const std::vector<sync::LeadId>& ids, std::chrono::milliseconds patience) override;
     void expect_no_more(const sync::LeadId& id, const std::vector<sync::Key>& keys) override;
     void wrote(const std::vector<sync::LeadId>& ids, Instant written_at) override;
     void created(const std::vector<store::Creation>& creations, std::chrono::milliseconds patience,
@@ -48,6 +49,7 @@ public:
     void set_status(const std::vector<sync::LeadId>& ids, sync::SyncStatus status, const sync::Value& error) override;
     void note_creates(const std::map<sync::LeadId, store::NotedCreate>& creates) override;
     std::map<sync::LeadId, store::NotedCreate> noted_creates(const std::vector<sync::LeadId>& ids) override;
+    std::unordered_map<std::string, sync::LeadId> withdrawn(const std::vector<store::Identity>& leads) override;
     void forget_creates(const std::vector<sync::LeadId>& ids) override;
     std::vector<sync::InstantlyId> newest_time_ordered(int limit) override;
     std::optional<std::string> id_before(const std::string& id, std::int64_t leads) override;

@@ -194,7 +194,7 @@ void ModelQueue::resent(const std::vector<FailedClaim>& failed) {
         const auto [lead, unchanged] = release(claim);
         if (!lead) continue;
         lead->last_error = what;
-        ++lead->resends;
+        lead->resends = unchanged ? lead->resends + 1 : 0;
         lead->due_at = unchanged ? transaction_.now() + delay : transaction_.now();
         add_attempt(claim.id, what);
     }
@@ -244,12 +244,13 @@ void ModelQueue::forget_dead(const std::vector<LeadId>& ids) {
     }
 }
 
-void ModelQueue::release_lease(std::int64_t token) {
+std::vector<Claim> ModelQueue::release_lease(std::int64_t token) {
     for (auto& [id, lead] : transaction_.write().queue) {
         if (lead.lease_token != token) continue;
         lead.lease_token.reset();
         lead.lease_until.reset();
     }
+    return {};
 }
 
 std::vector<Claim> ModelQueue::release_all() {

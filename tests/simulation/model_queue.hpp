@@ -31,7 +31,7 @@ public:
     void enqueue(const std::vector<sync::LeadId>& ids) override;
     void look_again(const std::vector<sync::LeadId>& ids, std::chrono::milliseconds delay) override;
     void forget_dead(const std::vector<sync::LeadId>& ids) override;
-    void release_lease(std::int64_t token) override;
+    std::vector<store::Claim> release_lease(std::int64_t token) override;
     std::vector<store::Claim> release_all() override;
     std::optional<std::chrono::milliseconds> next_due(bool creates_too) override;
     void has_grown() override {}
