@@ -164,7 +164,12 @@ asio::awaitable<void> Creator::settle_withdrawn(Row row) {
     } catch (const instantly::ApiError& error) {
         refusal = error;
     }
-    if (refusal) co_return co_await verdicts_.fail(std::move(alone), refusal->failure());
+    if (refusal) {
+        // No row is there to tell on, and no edit to come: it is looked for until there is an answer.
+        auto failure = refusal->failure();
+        if (failure.kind == sync::FailureKind::lead) failure.kind = sync::FailureKind::transient;
+        co_return co_await verdicts_.fail(std::move(alone), std::move(failure));
+    }
     co_await context_.store.run([&](Transaction& transaction) {
         if (seen.made || left > 0ms) {
             transaction.queue.defer(alone, seen.made ? 0ms : left);

@@ -1,7 +1,6 @@
 #include "daemon/daemon.hpp"
 
 #include <csignal>
-#include <cstdlib>
 #include <systemd/sd-daemon.h>
 #include <thread>
 
@@ -49,13 +48,6 @@ void prepare_schema(const std::string& url, const std::vector<std::string>& work
         spdlog::info("schema: migration {} applied", migration.name);
     postgres::Database database{url, 1};
     database.run_blocking([&](pqxx::work& transaction) { postgres::Workspaces::declare(transaction, workspaces); });
-}
-
-/// Nothing can interrupt a look-up, and the process does not end before the one under way has. The resolver's own
-/// default is 10 s with one name server and more with several, twice that where resolv.conf has a search list; with
-/// this it is 4 s (two servers 8 s, three 10 s). An answer that comes within those 4 s is as good as ever.
-Daemon::BriefLookups::BriefLookups() {
-    ::setenv("RES_OPTIONS", "timeout:2 attempts:2", 0);  // NOLINT(concurrency-mt-unsafe): there is one thread yet
 }
 
 Daemon::Daemon(const Config& config, SyncOptions options)

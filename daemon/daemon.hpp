@@ -52,11 +52,6 @@ public:
     [[nodiscard]] const std::string& database_url() const { return configured_.url(); }
 
 private:
-    /// Bounds how long a look-up of a name takes.
-    struct BriefLookups {
-        BriefLookups();
-    };
-
     /// Runs the event loop until `task` is over, which leaves no other behind. What it failed by.
     std::exception_ptr run_to_end(boost::asio::awaitable<void> task);
     boost::asio::awaitable<void> serve(Reload reload);
@@ -68,7 +63,6 @@ private:
     void start_once_database_is_up();
     void return_what_is_left();
 
-    BriefLookups brief_lookups_;  // before there are threads, and before there are look-ups
     // One I/O thread: what it owns needs no lock. It goes last: it may have to wait for a look-up, and no database is
     // to wait with it.
     boost::asio::io_context io_{1};

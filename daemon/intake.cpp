@@ -39,7 +39,9 @@ asio::awaitable<ObserveResult> Intake::take_in(instantly::ScannedPage page, sync
             });
         });
     }
-    if (!result->merged.empty() || !result->busy.empty() || !result->still_there.empty()) queued_.set();
+    if (!result->merged.empty() || !result->busy.empty() || !result->still_there.empty()
+        || !result->withdrawn.empty())
+        queued_.set();
     co_return *std::move(result);
 }
 

@@ -196,6 +196,9 @@ int main(int argc, char** argv) {
     std::signal(SIGPIPE, SIG_IGN);
     // A server that is out of reach must not hold up a stop for as long as TCP would wait.
     ::setenv("PGCONNECT_TIMEOUT", "5", 0);  // NOLINT(concurrency-mt-unsafe): there is one thread yet
+    // Nor must a name server: a look-up that has begun can't be called off, and the end waits for it. That is 4 s, or
+    // 10 with three servers; the resolver's own default is three times that.
+    ::setenv("RES_OPTIONS", "timeout:2 attempts:2", 0);  // NOLINT(concurrency-mt-unsafe): likewise
     CommandLine line;
     try {
         line.app().parse(argc, argv);

@@ -261,7 +261,8 @@ private:
         }
         auto fresh = adopt(others, transaction_.leads.adoptable(identities, lock));
         const bool tells_new = !fresh.empty() && transaction_.progress.is_backfilled();
-        if (tells_new) leave_withdrawn(fresh, identities);  // nothing is created before
+        // Nothing is created before.
+        if (tells_new && !options_.dry_run) bury_withdrawn(fresh, identities);
         const auto row_ids = free_ids(fresh);
         to_insert_.reserve(to_insert_.size() + fresh.size());
         for (std::size_t i = 0; i < fresh.size(); ++i) {
@@ -271,14 +272,13 @@ private:
     }
 
     /// Takes out of `fresh` what was made of rows that were deleted before anybody knew.
-    void leave_withdrawn(std::vector<Observation*>& fresh, const std::vector<store::Identity>& identities) {
-        const auto withdrawn = transaction_.leads.withdrawn(identities);
+    void bury_withdrawn(std::vector<Observation*>& fresh, const std::vector<store::Identity>& identities) {
+        const auto withdrawn = transaction_.leads.bury_withdrawn(identities);
         if (withdrawn.empty()) return;
         std::erase_if(fresh, [&](const auto* observation) {
             const auto found = withdrawn.find(observation->lead.id.text);
             if (found == withdrawn.end()) return false;
             tell(found->second, "", std::nullopt, observation->lead.content[Field::email], "withdrawn");
-            withdrawn_.push_back({found->second, observation->lead.id, {}, {}});
             result_.withdrawn.push_back(found->second);
             return true;
         });
@@ -375,7 +375,6 @@ private:
         leads.add_conflicts(conflicts_);
         leads.update_conflicts(conflict_updates_);
         leads.add_history(history_);
-        leads.created(withdrawn_, std::chrono::milliseconds{0}, now_);
         created_.insert(created_.end(), result_.withdrawn.begin(), result_.withdrawn.end());
         leads.forget_creates(created_);
         leads.note_active(active_);
@@ -404,7 +403,6 @@ private:
     std::vector<LeadId> settled_;
     std::vector<LeadId> to_hold_;
     std::vector<LeadId> created_;
-    std::vector<store::Creation> withdrawn_;
     std::vector<store::ActiveLead> active_;
 };
 

@@ -390,8 +390,6 @@ asio::awaitable<void> Pusher::settle_in_turn(const Claims& claims) {
 }
 
 asio::awaitable<void> Pusher::settle(const Claims& claims, Reconciler::CallsLeft& left) {
-    if (auto rowless = of_kind(claims, Work::nothing); !rowless.empty())
-        co_await creator_.withdraw(std::move(rowless));
     if (auto removals = of_kind(claims, Work::remove); !removals.empty())
         co_await remover_.remove(std::move(removals));
     // What failed before may fail, or be slow, again: it is not to hold up what goes for the first time.
@@ -408,6 +406,8 @@ asio::awaitable<void> Pusher::settle(const Claims& claims, Reconciler::CallsLeft
     if (!once_more.empty()) tasks.push_back(reconciler_.reconcile(std::move(once_more), moves, left));
     co_await all(std::move(tasks));
     if (auto unborn = of_kind(claims, Work::create); !unborn.empty()) co_await creator_.create(std::move(unborn));
+    if (auto rowless = of_kind(claims, Work::nothing); !rowless.empty())
+        co_await creator_.withdraw(std::move(rowless));
 }
 
 /// What a claim has leased whose answer was lost, as soon as the store is there again.

@@ -11,10 +11,18 @@ namespace leadsync::daemon {
 using store::Claim;
 using store::Transaction;
 
+namespace {
+
+/// So long after it was asked for that what was known then may be no longer so.
+class TurnCameLate {};
+
+}  // namespace
+
 asio::awaitable<void> Remover::remove(Claims claims) {
     struct Removal {
         Claim claim;
         std::optional<sync::Failure> failure;
+        bool is_late = false;  ///< its turn came when the row may have been back
     };
     Claims done;
     Claims brought_back;
@@ -27,20 +35,28 @@ asio::awaitable<void> Remover::remove(Claims claims) {
         else
             done.push_back(std::move(claim));
     }
-    auto call = [this](Removal& removal) -> asio::awaitable<void> {
-        try {
-            co_await context_.client.delete_lead(removal.claim.instantly_id);
-        } catch (const instantly::ApiError& error) {
-            removal.failure = error.failure();
-        }
-    };
+    Claims late;
     std::vector<Removal> removals;
     for (std::span<Claim> rest{to_delete}; !rest.empty(); rest = rest.subspan(std::min(rest.size(), calls_at_once))) {
         std::vector<Removal> some;
         auto ours = co_await still_ours(rest.first(std::min(rest.size(), calls_at_once)));
+        auto client = context_.client.through(soon(context_.pace.lane(sync::Lane::push)));
+        auto call = [&](Removal& removal) -> asio::awaitable<void> {
+            try {
+                co_await client.delete_lead(removal.claim.instantly_id);
+            } catch (const TurnCameLate&) {
+                removal.is_late = true;
+            } catch (const instantly::ApiError& error) {
+                removal.failure = error.failure();
+            }
+        };
         for (auto& claim : ours) some.push_back({std::move(claim), std::nullopt});
         co_await for_each_of(some, calls_at_once, call);
-        std::ranges::move(some, std::back_inserter(removals));
+        for (auto& removal : some)
+            if (removal.is_late)
+                late.push_back(std::move(removal.claim));
+            else
+                removals.push_back(std::move(removal));
     }
     std::vector<store::HistoryEntry> history;
     std::vector<Verdicts::Judged> failed;
@@ -61,14 +77,14 @@ asio::awaitable<void> Remover::remove(Claims claims) {
         transaction.leads.add_history(history);
         transaction.leads.bring_back(ids_of(brought_back));
         transaction.queue.defer(brought_back, context_.timing.busy);
+        transaction.queue.defer(late, std::chrono::milliseconds{0});
         return verdicts_.write(transaction, failed);
     });
     verdicts_.look_again_later(std::move(taken));
     for (auto& lead : failed) co_await verdicts_.heed(std::move(lead));
 }
 
-/// A deletion can't be taken back, and with many of them, or a server that asks to wait, there is time for its row to
-/// be inserted again.
+/// A deletion can't be taken back, and with many of them there is time for its row to be inserted again.
 asio::awaitable<Claims> Remover::still_ours(std::span<const Claim> some) {
     Claims claims{some.begin(), some.end()};
     Claims inserted_again;
@@ -83,6 +99,16 @@ asio::awaitable<Claims> Remover::still_ours(std::span<const Claim> some) {
         return std::ranges::find(inserted_again, claim.id, &Claim::id) != inserted_again.end();
     });
     co_return claims;
+}
+
+/// Nor is what waits for its turn while the server wants none sent on what was known before.
+instantly::Gate Remover::soon(instantly::Gate gate) const {
+    return [this, asked_at = context_.clock.now(),
+            turn_of = std::move(gate)]() -> asio::awaitable<std::unique_ptr<instantly::Turn>> {
+        auto turn = co_await turn_of();
+        if (context_.clock.now() - asked_at > context_.timing.look_keeps) throw TurnCameLate{};
+        co_return turn;
+    };
 }
 
 }  // namespace leadsync::daemon

@@ -16,6 +16,7 @@ public:
 
 private:
     boost::asio::awaitable<Claims> still_ours(std::span<const store::Claim> some);
+    [[nodiscard]] instantly::Gate soon(instantly::Gate gate) const;
 
     PushContext& context_;
     Verdicts& verdicts_;

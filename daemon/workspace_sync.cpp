@@ -24,8 +24,7 @@ bool is_own_403(const instantly::ApiError& error) {
     constexpr std::string_view status = "403 ";
     const auto& answer = error.failure().exchange.answer;
     if (!answer.starts_with(status)) return false;
-    const auto body = nlohmann::json::parse(answer.substr(status.size()), nullptr, false);
-    return body.is_object() && body.contains("statusCode");
+    return nlohmann::json::parse(answer.substr(status.size()), nullptr, false).is_object();
 }
 
 }  // namespace

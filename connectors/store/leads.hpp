@@ -71,7 +71,7 @@ struct Creation {
 struct NotedCreate {
     static constexpr std::chrono::seconds clock_slack{60};
     /// After its last attempt a create may still make its lead for so long: as long as its request may be under way.
-    static constexpr std::chrono::seconds under_way_max{120};
+    static constexpr std::chrono::seconds under_way_max{30};
 
     sync::Instant at;  ///< of the first attempt: nothing older was made by it
     sync::Value campaign;
@@ -204,9 +204,10 @@ public:
     /// attempted last, and what was sent then, and where.
     virtual void note_creates(const std::map<sync::LeadId, NotedCreate>& creates) = 0;
     virtual std::map<sync::LeadId, NotedCreate> noted_creates(const std::vector<sync::LeadId>& ids) = 0;
-    /// Of these leads, by their ids on Instantly, those that a noted create has made whose row was deleted since:
-    /// with the same email, in the place where it makes its lead, while it may have made it.
-    virtual std::unordered_map<std::string, sync::LeadId> withdrawn(const std::vector<Identity>& leads) = 0;
+    /// Makes tombstones of those of these leads that nobody here has, and that a noted create has made whose row was
+    /// deleted since, as the queue says: with the same email, in the place where it makes its lead, while it may have
+    /// made it. By their ids on Instantly.
+    virtual std::unordered_map<std::string, sync::LeadId> bury_withdrawn(const std::vector<Identity>& leads) = 0;
     /// Their outcome is known.
     virtual void forget_creates(const std::vector<sync::LeadId>& ids) = 0;
 

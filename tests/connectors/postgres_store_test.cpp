@@ -1,4 +1,5 @@
 #include <future>
+#include <thread>
 
 #include <gtest/gtest.h>
 #include <pqxx/pqxx>
@@ -388,6 +389,50 @@ TEST(PostgresStore, ReturnsALeaseWithoutWaitingForWhoIsWriting) {
     ASSERT_EQ(left.size(), 1U);
     EXPECT_EQ(left.front().id, edited);
     EXPECT_EQ(left.front().lease_token, 7) << "so that it can be given back later";
+}
+
+/// A row that was inserted anew for a person whose row was deleted takes the lead, not the tombstone.
+TEST(PostgresStore, BuriesNoLeadThatIsBeingTiedToARow) {
+    const test_support::TestDatabase database;
+    Database leadsync{database.url(), 1};
+    const std::string campaign{"cccccccc-0000-4000-8000-000000000001"};
+    const std::string lead{"bbbbbbbb-0000-4000-8000-000000000001"};
+    leadsync.run_blocking([&](pqxx::work& transaction) {
+        Workspaces::declare(transaction, {"acme"});
+        transaction.exec_params(
+            "INSERT INTO sync.creates (workspace, lead_id, attempted_at, last_attempt_at, campaign, last_campaign, "
+            "email) VALUES ('acme', $1, '2026-01-02 03:04:05Z', '2026-01-02 03:04:05Z', $2, $2, 'ada@acme.io')",
+            edited.text, campaign);
+        transaction.exec_params("INSERT INTO sync.queue (workspace, lead_id, kind) VALUES ('acme', $1, 'delete')",
+                                edited.text);
+    });
+    Store store{leadsync, "acme"};
+    const std::vector<store::Identity> leads{{.instantly_id = {lead},
+                                              .email = "ada@acme.io",
+                                              .campaign = campaign,
+                                              .created = "2026-01-02T03:04:06.000Z"}};
+    const auto bury = [&] {
+        boost::asio::io_context io;
+        auto task =
+            store.run([&](store::Transaction& transaction) { return transaction.leads.bury_withdrawn(leads); });
+        auto outcome = boost::asio::co_spawn(io, std::move(task), boost::asio::use_future);
+        io.run();
+        return outcome.get();
+    };
+    pqxx::connection other_connection{database.url()};
+    pqxx::work adopting{other_connection};
+    adopting.exec_params(
+        "INSERT INTO sync.base (workspace, lead_id, instantly_id, content, content_hash) VALUES ('acme', $1, $2, "
+        "'{}', 1)",
+        other.text, lead);
+    std::thread committing{[&] {
+        std::this_thread::sleep_for(100ms);
+        adopting.commit();
+    }};
+    EXPECT_TRUE(bury().empty());
+    committing.join();
+    leadsync.run_blocking([&](pqxx::work& transaction) { transaction.exec("DELETE FROM sync.base"); });
+    EXPECT_EQ(bury().size(), 1U) << "it was that other row that kept it";
 }
 
 TEST(PostgresStore, TellsOfALostServerAsAStoreError) {

@@ -207,7 +207,7 @@ TEST_P(IdentityContract, AdoptsWhatANotedCreateHasMadeWhereverItIs) {
 }
 
 /// A row may be deleted before anybody knows whether its create has made a lead.
-TEST_P(IdentityContract, KnowsWhatACreateHasMadeWhoseRowIsGone) {
+TEST_P(IdentityContract, BuriesWhatACreateHasMadeWhoseRowWasDeleted) {
     const auto row = new_row("ada@acme.io");
     store::NotedCreate create{an_instant, campaign_id, std::nullopt};
     create.email = "ada@acme.io";
@@ -218,11 +218,13 @@ TEST_P(IdentityContract, KnowsWhatACreateHasMadeWhoseRowIsGone) {
         return made;
     };
     const auto withdrawn = [&](const std::vector<store::Identity>& leads) {
-        return store_->run([&](Transaction& transaction) { return transaction.leads.withdrawn(leads); });
+        return store_->run([&](Transaction& transaction) { return transaction.leads.bury_withdrawn(leads); });
     };
     EXPECT_TRUE(withdrawn({lead(1, "ada@acme.io", campaign_id, "03:04:06")}).empty())
         << "its row is there, and adopts it";
+    synced({9});
     store_->erase(row);
+    EXPECT_TRUE(withdrawn({lead(9, "ada@acme.io", campaign_id, "03:04:06")}).empty()) << "another row has that lead";
     EXPECT_TRUE(withdrawn({lead(1, "ada@acme.io", list_id, "03:04:06")}).empty())
         << "elsewhere it is somebody else's";
     EXPECT_TRUE(withdrawn({lead(1, "ada@acme.io", {}, "03:04:06")}).empty());
@@ -233,9 +235,12 @@ TEST_P(IdentityContract, KnowsWhatACreateHasMadeWhoseRowIsGone) {
         withdrawn({lead(1, "Ada@acme.io", campaign_id, "03:04:06"), lead(2, "ada@acme.io", campaign_id, "03:04:07")});
     ASSERT_EQ(found.size(), 1U) << "one create makes one lead";
     EXPECT_EQ(found.at(instantly_id(1).text), row);
-    created(row, 1);
     EXPECT_TRUE(withdrawn({lead(1, "ada@acme.io", campaign_id, "03:04:06")}).empty());
     EXPECT_TRUE(withdrawn({}).empty());
+    const auto claims = store_->run([](Transaction& transaction) { return transaction.queue.claim(10, 1min, true); });
+    ASSERT_EQ(claims.size(), 1U);
+    EXPECT_EQ(claims.front().work, store::Work::remove);
+    EXPECT_EQ(claims.front().instantly_id, instantly_id(1));
 }
 
 TEST_P(IdentityContract, AdoptsFirstWhatIsWhereTheRowSays) {

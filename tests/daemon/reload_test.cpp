@@ -87,9 +87,8 @@ protected:
     void change_both_with_acme_busy() {
         begin({acme_, second_});
         instantly_->add_fault({{"kind", "hang"}, {"method", "PATCH"}, {"ms", 4500}});
-        sql("UPDATE crm.leads SET phone = '1' WHERE id = (SELECT min(id::text)::uuid FROM crm.leads WHERE workspace "
-            "= "
-            "'acme')");
+        sql("UPDATE crm.leads SET phone = '1' "
+            "WHERE workspace = 'acme' AND id = (SELECT min(id::text)::uuid FROM crm.leads WHERE workspace = 'acme')");
         ASSERT_TRUE(
             eventually([&] { return value("SELECT count(*) FROM sync.base WHERE expected IS NOT NULL") == "1"; }));
         const std::string change = "    conflicts: { default: remote }\n";
@@ -210,7 +209,8 @@ TEST_F(ReloadCommand, AWorkspaceRemovedWhilePostgresIsAwayIsLetGoOf) {
 TEST_F(ReloadCommand, ACdnsRefusalDoesNotHideASwappedKey) {
     begin({acme_});
     instantly_->add_fault({{"kind", "cdn"}, {"path", "/workspaces/current"}, {"count", 1}});
-    write({{acme_.name, second_.key, ""}});
+    sql("UPDATE crm.workspaces SET instantly_workspace_id = '99999999-9999-4999-8999-999999999999'");
+    write({{acme_.name, acme_.key, "    conflicts: { default: remote }\n"}});
     reload();
     EXPECT_TRUE(becomes("acme", "stopped")) << daemon_->errors();
 }

@@ -555,6 +555,7 @@ void ModelLeads::note_creates(const std::map<LeadId, store::NotedCreate>& create
         noted->second.last_at = create.at;
         noted->second.last_campaign = create.campaign;
         noted->second.last_list = create.list;
+        noted->second.email = create.email;
         if (!is_first) noted->second.resent = create.sent;
     }
 }
@@ -567,7 +568,7 @@ std::map<LeadId, store::NotedCreate> ModelLeads::noted_creates(const std::vector
     return noted;
 }
 
-std::unordered_map<std::string, LeadId> ModelLeads::withdrawn(const std::vector<store::Identity>& leads) {
+std::unordered_map<std::string, LeadId> ModelLeads::bury_withdrawn(const std::vector<store::Identity>& leads) {
     using store::NotedCreate;
     const auto& state = transaction_.read();
     const auto is_there = [](const store::Identity& lead, const sync::Value& campaign, const sync::Value& list) {
@@ -575,7 +576,8 @@ std::unordered_map<std::string, LeadId> ModelLeads::withdrawn(const std::vector<
     };
     std::unordered_map<std::string, LeadId> found;
     for (const auto& [id, create] : state.creates) {
-        if (!create.email || state.rows.contains(id) || state.bases.contains(id)) continue;
+        const bool is_deleted = state.queue.contains(id) && !state.rows.contains(id) && !state.bases.contains(id);
+        if (!create.email || !is_deleted) continue;
         for (const auto& lead : leads) {
             const auto created = sync::instant_of(lead.created);
             const bool in_time =
@@ -584,9 +586,12 @@ std::unordered_map<std::string, LeadId> ModelLeads::withdrawn(const std::vector<
             const bool in_place = is_there(lead, create.campaign, create.list)
                                   || is_there(lead, create.last_campaign, create.last_list);
             if (!in_time || !in_place || !same_email(create.email, lead.email)) continue;
+            if (state.bases.by_instantly_id().contains(lead.instantly_id)) continue;
             if (found.emplace(lead.instantly_id.text, id).second) break;
         }
     }
+    for (const auto& [lead, id] : found)
+        transaction_.write().bases.put(id, sync::InstantlyId{lead}).deleted_at = transaction_.now();
     return found;
 }
 

@@ -49,7 +49,7 @@ public:
     void set_status(const std::vector<sync::LeadId>& ids, sync::SyncStatus status, const sync::Value& error) override;
     void note_creates(const std::map<sync::LeadId, store::NotedCreate>& creates) override;
     std::map<sync::LeadId, store::NotedCreate> noted_creates(const std::vector<sync::LeadId>& ids) override;
-    std::unordered_map<std::string, sync::LeadId> withdrawn(const std::vector<store::Identity>& leads) override;
+    std::unordered_map<std::string, sync::LeadId> bury_withdrawn(const std::vector<store::Identity>& leads) override;
     void forget_creates(const std::vector<sync::LeadId>& ids) override;
     std::vector<sync::InstantlyId> newest_time_ordered(int limit) override;
     std::optional<std::string> id_before(const std::string& id, std::int64_t leads) override;
