@@ -132,6 +132,7 @@ TEST(Failures, AFullPlanHoldsCreatesAndNothingElse) {
     SyncedWorld world{{.leads = 50}};
     world.backfill_and_drain();
     world.start();
+    ASSERT_TRUE(world.becomes(state, "following"));
     const auto lead = world.campaign_leads(1).at(0);
     world.instantly().set_switches({{"plan_limit", 50}});
     world.sql(
@@ -139,7 +140,7 @@ TEST(Failures, AFullPlanHoldsCreatesAndNothingElse) {
         "FROM crm.leads WHERE instantly_id = '"
         + lead + "'");
     EXPECT_TRUE(world.becomes("SELECT state_reason LIKE 'creates are held:%Lead limit%' FROM crm.workspaces", "t"));
-    EXPECT_EQ(world.value(state), "following");
+    EXPECT_EQ(world.value(state), "following") << "and stays so";
     world.sql("UPDATE crm.leads SET phone = '+1 goes on' WHERE instantly_id = '" + lead + "'");
     EXPECT_TRUE(world.becomes("SELECT sync_status FROM crm.leads WHERE instantly_id = '" + lead + "'", "synced"));
     const auto row = std::string{"FROM crm.leads WHERE email = 'room@acme.io'"};
