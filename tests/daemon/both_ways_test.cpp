@@ -311,7 +311,7 @@ TEST_F(BothWays, ADeleteIsPushedOrOnlyStopsTheSyncAsThePolicySays) {
 
 TEST_F(BothWays, ARowThatIsBackBeforeItsDeletionLeavesKeepsItsLead) {
     begin({.deletes = {.local = sync::LocalDeletes::push}, .rest = 1h});
-    world().instantly().add_fault({{"kind", "hang"}, {"method", "DELETE"}, {"ms", 1500}});
+    world().instantly().add_fault({{"kind", "hang"}, {"method", "DELETE"}, {"ms", 3000}});
     world().sql("CREATE TABLE kept AS SELECT * FROM crm.leads ORDER BY id LIMIT 20");
     world().sql("DELETE FROM crm.leads WHERE id IN (SELECT id FROM kept)");
     ASSERT_TRUE(world().becomes("SELECT count(*) FROM sync.queue WHERE lease_token IS NOT NULL", "20"));
