@@ -42,9 +42,6 @@ bool has_calls_of_its_own(const Sending& sending) {
     return patches || interest || subsequence;
 }
 
-/// What was seen of a lead is too old to be written on.
-class LookIsOld {};
-
 std::string never_stored(const sync::MergeResult& result, int times) {
     std::vector<std::string> told;
     for (const auto& key : result.lost)
@@ -296,7 +293,7 @@ asio::awaitable<void> Reconciler::send_while_fresh(std::vector<Sending> sendings
     Look look{looked_at};
     slow_looks_ = keeps(look) ? 0 : slow_looks_ + 1;
     bool goes = keeps(look) || slow_looks_ > slow_looks_max;
-    look.may_be_old = slow_looks_ > slow_looks_max;
+    look.may_be_old = slow_looks_ > slow_looks_max || late_turns_.are_too_many();
     // What goes in a request with others goes with all of them.
     auto next = std::stable_partition(sendings.begin(), sendings.end(), std::not_fn(has_calls_of_its_own));
     Claims later;
@@ -375,8 +372,9 @@ void Reconciler::note(Transaction& transaction, const std::vector<Sending>& send
 asio::awaitable<void> Reconciler::call(std::vector<Sending>& sendings, Look look, CallsLeft& left) {
     Signal through;
     std::vector<Sending*> late;
-    Ways ways{context_.client.through(while_kept(look, context_.pace.lane(sync::Lane::push))),
-              context_.urgent.through(while_kept(look, context_.pace.lane(sync::Lane::safety)))};
+    const auto kept = [this, look] { return keeps(look); };
+    Ways ways{context_.client.through(only_while(kept, context_.pace.lane(sync::Lane::push))),
+              context_.urgent.through(only_while(kept, context_.pace.lane(sync::Lane::safety)))};
     auto call_one = [&](Sending& sending) -> asio::awaitable<void> {
         const std::size_t calls = has_calls_of_its_own(sending) ? 1 : 0;
         co_await call_lead(sending, ways);
@@ -397,6 +395,8 @@ asio::awaitable<void> Reconciler::call(std::vector<Sending>& sendings, Look look
     tasks.push_back(calling());
     tasks.push_back(finishing());
     co_await all(std::move(tasks));
+    late_turns_.count(std::ranges::any_of(sendings, [](const auto& sending) { return !sending.put_off.empty(); }),
+                      std::ranges::any_of(sendings, [](const auto& sending) { return !sending.arrived.empty(); }));
     if (!keeps(look))
         for (auto* sending : late) sending->put_off_the_rest();
     co_await finish(late, look);
@@ -444,20 +444,11 @@ asio::awaitable<void> Reconciler::call_lead(Sending& sending, Ways& ways) {
                 co_await ways.urgent.remove_from_subsequence(sending.instantly_id);
             sending.accepted(keys);
         }
-    } catch (const LookIsOld&) {
+    } catch (const TurnCameLate&) {
         sending.put_off_the_rest();
     } catch (const instantly::ApiError& error) {
         sending.failed(keys, error);
     }
-}
-
-/// Whoever has waited long for a turn, as while the server wants none, does not write on the look it had.
-instantly::Gate Reconciler::while_kept(Look look, instantly::Gate gate) const {
-    return [this, look, turn_of = std::move(gate)]() -> asio::awaitable<std::unique_ptr<instantly::Turn>> {
-        auto turn = co_await turn_of();
-        if (!keeps(look)) throw LookIsOld{};
-        co_return turn;
-    };
 }
 
 asio::awaitable<void> Reconciler::assign(const std::vector<Sending*>& sendings) {

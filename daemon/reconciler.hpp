@@ -7,6 +7,7 @@
 #include <unordered_set>
 #include <vector>
 
+#include "daemon/late_turn.hpp"
 #include "daemon/mover.hpp"
 #include "daemon/sending.hpp"
 #include "daemon/verdicts.hpp"
@@ -86,7 +87,6 @@ private:
     void note(store::Transaction& transaction, const std::vector<Sending>& sendings) const;
     boost::asio::awaitable<void> call(std::vector<Sending>& sendings, Look look, CallsLeft& left);
     boost::asio::awaitable<void> call_lead(Sending& sending, Ways& ways);
-    [[nodiscard]] instantly::Gate while_kept(Look look, instantly::Gate gate) const;
     boost::asio::awaitable<void> finish(const std::vector<Sending*>& sendings, Look look);
     boost::asio::awaitable<void> assign(const std::vector<Sending*>& sendings);
     boost::asio::awaitable<void> record(const std::vector<Sending*>& sendings);
@@ -97,6 +97,7 @@ private:
     Mover mover_;
     std::size_t calls_left_ = 0;
     int slow_looks_ = 0;  ///< in a row
+    LateTurns late_turns_;
 };
 
 /// The calls that some leads may yet need, counted until they are over, or known not to be.

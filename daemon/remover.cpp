@@ -11,13 +11,6 @@ namespace leadsync::daemon {
 using store::Claim;
 using store::Transaction;
 
-namespace {
-
-/// So long after it was asked for that what was known then may be no longer so.
-class TurnCameLate {};
-
-}  // namespace
-
 asio::awaitable<void> Remover::remove(Claims claims) {
     struct Removal {
         Claim claim;
@@ -40,7 +33,10 @@ asio::awaitable<void> Remover::remove(Claims claims) {
     for (std::span<Claim> rest{to_delete}; !rest.empty(); rest = rest.subspan(std::min(rest.size(), calls_at_once))) {
         std::vector<Removal> some;
         auto ours = co_await still_ours(rest.first(std::min(rest.size(), calls_at_once)));
-        auto client = context_.client.through(soon(context_.pace.lane(sync::Lane::push)));
+        const auto in_time = [this, asked_at = context_.clock.now(), may_be_old = late_turns_.are_too_many()] {
+            return may_be_old || context_.clock.now() - asked_at <= context_.timing.look_keeps;
+        };
+        auto client = context_.client.through(only_while(in_time, context_.pace.lane(sync::Lane::push)));
         auto call = [&](Removal& removal) -> asio::awaitable<void> {
             try {
                 co_await client.delete_lead(removal.claim.instantly_id);
@@ -52,6 +48,8 @@ asio::awaitable<void> Remover::remove(Claims claims) {
         };
         for (auto& claim : ours) some.push_back({std::move(claim), std::nullopt});
         co_await for_each_of(some, calls_at_once, call);
+        const auto came_late = std::ranges::count(some, true, &Removal::is_late);
+        late_turns_.count(came_late > 0, came_late < std::ssize(some));
         for (auto& removal : some)
             if (removal.is_late)
                 late.push_back(std::move(removal.claim));
@@ -99,16 +97,6 @@ asio::awaitable<Claims> Remover::still_ours(std::span<const Claim> some) {
         return std::ranges::find(inserted_again, claim.id, &Claim::id) != inserted_again.end();
     });
     co_return claims;
-}
-
-/// Nor is what waits for its turn while the server wants none sent on what was known before.
-instantly::Gate Remover::soon(instantly::Gate gate) const {
-    return [this, asked_at = context_.clock.now(),
-            turn_of = std::move(gate)]() -> asio::awaitable<std::unique_ptr<instantly::Turn>> {
-        auto turn = co_await turn_of();
-        if (context_.clock.now() - asked_at > context_.timing.look_keeps) throw TurnCameLate{};
-        co_return turn;
-    };
 }
 
 }  // namespace leadsync::daemon

@@ -2,6 +2,7 @@
 
 #include <span>
 
+#include "daemon/late_turn.hpp"
 #include "daemon/verdicts.hpp"
 
 namespace leadsync::daemon {
@@ -16,10 +17,10 @@ public:
 
 private:
     boost::asio::awaitable<Claims> still_ours(std::span<const store::Claim> some);
-    [[nodiscard]] instantly::Gate soon(instantly::Gate gate) const;
 
     PushContext& context_;
     Verdicts& verdicts_;
+    LateTurns late_turns_;
 };
 
 }  // namespace leadsync::daemon
