@@ -361,14 +361,6 @@ TEST_F(Operations, WhatWaitsLongForItsTurnIsLookedAtAnew) {
         << "the limit is five a second, and what was seen four seconds ago is not written on";
 }
 
-/// A budget so small that every turn comes late is no reason to look for ever.
-TEST_F(Operations, WhereEveryTurnComesLateEditsArriveAllTheSame) {
-    in_step({.leads = 40, .share = 0.01, .rest = 1h, .new_leads = 1h, .look_keeps = 300ms});
-    world().start();
-    edit(0, "phone = '+1 late'");
-    EXPECT_TRUE(eventually([&] { return remote_text(0, "phone") == "+1 late"; }, 40s));
-}
-
 // --- UPDATE lt_interest_status -------------------------------------------------------------------------------------
 
 TEST_F(Operations, AfterAnInterestIsSetOrClearedEveryLeadOfThatEmailIsLookedAt) {

@@ -46,7 +46,6 @@ SyncOptions options(const WorldSettings& settings, std::optional<std::chrono::se
     timing.poll = 1h;  // what falls due, and what rings, has to do
     timing.read_back = 50ms;
     timing.patience = settings.patience;
-    timing.look_keeps = settings.look_keeps;
     timing.move_patience = settings.patience;
     timing.job_poll_first = 20ms;
     timing.busy = 50ms;

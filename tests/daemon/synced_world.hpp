@@ -33,7 +33,6 @@ struct WorldSettings {
     std::chrono::milliseconds active{std::chrono::hours{1}};  ///< freshness.active, likewise
     std::chrono::milliseconds new_leads{100};                 ///< freshness.new
     Reading reading;                                          ///< how a sweep is cut up
-    std::chrono::milliseconds look_keeps{2'000};              ///< until what was seen of a lead is not written on
     std::chrono::milliseconds patience{5'000};                ///< until a write that does not show is sent again
 };
 
