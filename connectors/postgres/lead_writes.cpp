@@ -199,55 +199,6 @@ std::map<LeadId, store::NotedCreate> Leads::noted_creates(const std::vector<Lead
     return noted;
 }
 
-std::unordered_map<std::string, LeadId> Leads::bury_withdrawn(const std::vector<store::Identity>& leads) {
-    // Not prepared, and one by one, as in look_for_rows(). Mostly no create is noted at all. A row that is missing
-    // without a deletion in the queue was taken away behind the triggers, and its lead is brought back. Whoever has
-    // tied the lead to a row meanwhile comes first, seen or not.
-    static const std::string query = R"sql(
-        INSERT INTO sync.base (workspace, lead_id, instantly_id, content, content_hash, deleted_at)
-        SELECT $1, lead_id, instantly_id, '{}', 0, now() FROM (
-            SELECT DISTINCT ON (c.lead_id) c.lead_id, u.instantly_id
-            FROM unnest($2::uuid[], $3::text[], $4::uuid[], $5::uuid[], $6::timestamptz[])
-                 AS u(instantly_id, email, campaign, list_id, created)
-            CROSS JOIN LATERAL (
-                SELECT * FROM sync.creates n WHERE n.workspace = $1 AND lower(n.email) = lower(u.email) OFFSET 0
-            ) c
-            WHERE (coalesce(c.campaign, c.list_id) = CASE WHEN c.campaign IS NULL THEN u.list_id ELSE u.campaign END
-                   OR coalesce(c.last_campaign, c.last_list_id)
-                      = CASE WHEN c.last_campaign IS NULL THEN u.list_id ELSE u.campaign END)
-              AND u.created BETWEEN c.attempted_at - $7::int8 * interval '1 second'
-                                AND c.last_attempt_at + ($7::int8 + $8::int8) * interval '1 second'
-              AND EXISTS (SELECT FROM sync.queue q
-                          WHERE q.workspace = $1 AND q.lead_id = c.lead_id AND q.kind = 'delete')
-              AND NOT EXISTS (SELECT FROM crm.leads l WHERE l.workspace = $1 AND l.id = c.lead_id)
-              AND NOT EXISTS (SELECT FROM crm.leads l
-                              WHERE l.workspace = $1 AND l.instantly_id = u.instantly_id)
-            ORDER BY c.lead_id, u.created, u.instantly_id
-        ) made
-        ON CONFLICT DO NOTHING
-        RETURNING instantly_id, lead_id
-    )sql";
-    std::unordered_map<std::string, LeadId> found;
-    if (leads.empty()) return found;
-    BinaryArray ids{uuid};
-    BinaryArray emails{text};
-    BinaryArray campaigns{uuid};
-    BinaryArray lists{uuid};
-    BinaryArray created{timestamptz};
-    for (const auto& lead : leads) {
-        ids.add(lead.instantly_id.text);
-        emails.add_or_null(lead.email);
-        campaigns.add_or_null(lead.campaign);
-        lists.add_or_null(lead.list);
-        created.add_or_null(lead.created);
-    }
-    for (const auto& row : transaction_.exec_params(
-             query, workspace_, ids.finish(), emails.finish(), campaigns.finish(), lists.finish(), created.finish(),
-             store::NotedCreate::clock_slack.count(), store::NotedCreate::under_way_max.count()))
-        found.emplace(row[0].c_str(), LeadId{row[1].c_str()});
-    return found;
-}
-
 void Leads::forget_creates(const std::vector<LeadId>& ids) {
     static const Statement statement{"forget_creates", R"sql(
         DELETE FROM sync.creates WHERE workspace = $1 AND lead_id = ANY ($2::uuid[])

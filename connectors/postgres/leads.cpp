@@ -35,6 +35,30 @@ void add_held(std::unordered_map<std::string, store::Held>& held, const pqxx::ro
                                              (flags & 8U) != 0});
 }
 
+/// Identities side by side, as `u(instantly_id, email, campaign, list_id, created)` of a query.
+struct IdentityArrays {
+    explicit IdentityArrays(const std::vector<store::Identity>& leads)
+        : ids{of(leads, BinaryArray::Element::uuid,
+                 [](const auto& lead) { return sync::Value{lead.instantly_id.text}; })},
+          emails{of(leads, BinaryArray::Element::text, [](const auto& lead) { return lead.email; })},
+          campaigns{of(leads, BinaryArray::Element::uuid, [](const auto& lead) { return lead.campaign; })},
+          lists{of(leads, BinaryArray::Element::uuid, [](const auto& lead) { return lead.list; })},
+          created{of(leads, BinaryArray::Element::timestamptz, [](const auto& lead) { return lead.created; })} {}
+
+    template <class Part>
+    static pqxx::binarystring of(const std::vector<store::Identity>& leads, BinaryArray::Element element, Part part) {
+        BinaryArray array{element};
+        for (const auto& lead : leads) array.add_or_null(part(lead));
+        return array.finish();
+    }
+
+    pqxx::binarystring ids;
+    pqxx::binarystring emails;
+    pqxx::binarystring campaigns;
+    pqxx::binarystring lists;
+    pqxx::binarystring created;
+};
+
 }  // namespace
 
 std::unordered_map<std::string, store::Held> Leads::look_up(const std::vector<InstantlyId>& ids) {
@@ -153,28 +177,17 @@ std::unordered_map<std::string, LeadId> Leads::look_for_rows(const std::vector<s
     )sql";
     std::unordered_map<std::string, LeadId> row_of_lead;
     if (leads.empty() || !has_rows_without_lead()) return row_of_lead;
-    BinaryArray ids{BinaryArray::Element::uuid};
-    BinaryArray emails{BinaryArray::Element::text};
-    BinaryArray campaigns{BinaryArray::Element::uuid};
-    BinaryArray lists{BinaryArray::Element::uuid};
-    BinaryArray created{BinaryArray::Element::timestamptz};
+    const IdentityArrays arrays{leads};
     std::unordered_map<std::string, const sync::Content*> contents;
-    for (const auto& lead : leads) {
-        ids.add(lead.instantly_id.text);
-        emails.add_or_null(lead.email);
-        campaigns.add_or_null(lead.campaign);
-        lists.add_or_null(lead.list);
-        created.add_or_null(lead.created);
-        contents.emplace(lead.instantly_id.text, lead.content);
-    }
+    for (const auto& lead : leads) contents.emplace(lead.instantly_id.text, lead.content);
     const auto is_as_sent = [&](const pqxx::row& row) {
         const auto* content = contents.at(row[0].c_str());
         return content != nullptr && !row[3].is_null()
                && sync::shows_all(*content, expectations_from_json(nlohmann::json::parse(row[3].c_str())));
     };
     const auto pairs =
-        transaction_.exec_params(query, workspace_, ids.finish(), emails.finish(), campaigns.finish(), lists.finish(),
-                                 created.finish(), store::NotedCreate::clock_slack.count());
+        transaction_.exec_params(query, workspace_, arrays.ids, arrays.emails, arrays.campaigns, arrays.lists,
+                                 arrays.created, store::NotedCreate::clock_slack.count());
     std::unordered_set<std::string> taken;
     for (const bool where_it_says : {true, false})
         for (const auto& row : pairs) {
@@ -185,6 +198,44 @@ std::unordered_map<std::string, LeadId> Leads::look_for_rows(const std::vector<s
             row_of_lead.emplace(row[0].c_str(), LeadId{row[1].c_str()});
         }
     return row_of_lead;
+}
+
+std::unordered_map<std::string, LeadId> Leads::bury_withdrawn(const std::vector<store::Identity>& leads) {
+    // Not prepared, and one by one, as in look_for_rows(). Mostly no create is noted at all. A row that is missing
+    // without a deletion in the queue was taken away behind the triggers, and its lead is brought back. Whoever has
+    // tied the lead to a row meanwhile comes first, seen or not.
+    static const std::string query = R"sql(
+        INSERT INTO sync.base (workspace, lead_id, instantly_id, content, content_hash, deleted_at)
+        SELECT $1, lead_id, instantly_id, '{}', 0, now() FROM (
+            SELECT DISTINCT ON (c.lead_id) c.lead_id, u.instantly_id
+            FROM unnest($2::uuid[], $3::text[], $4::uuid[], $5::uuid[], $6::timestamptz[])
+                 AS u(instantly_id, email, campaign, list_id, created)
+            CROSS JOIN LATERAL (
+                SELECT * FROM sync.creates n WHERE n.workspace = $1 AND lower(n.email) = lower(u.email) OFFSET 0
+            ) c
+            WHERE (coalesce(c.campaign, c.list_id) = CASE WHEN c.campaign IS NULL THEN u.list_id ELSE u.campaign END
+                   OR coalesce(c.last_campaign, c.last_list_id)
+                      = CASE WHEN c.last_campaign IS NULL THEN u.list_id ELSE u.campaign END)
+              AND u.created BETWEEN c.attempted_at - $7::int8 * interval '1 second'
+                                AND c.last_attempt_at + ($7::int8 + $8::int8) * interval '1 second'
+              AND EXISTS (SELECT FROM sync.queue q
+                          WHERE q.workspace = $1 AND q.lead_id = c.lead_id AND q.kind = 'delete')
+              AND NOT EXISTS (SELECT FROM crm.leads l WHERE l.workspace = $1 AND l.id = c.lead_id)
+              AND NOT EXISTS (SELECT FROM crm.leads l
+                              WHERE l.workspace = $1 AND l.instantly_id = u.instantly_id)
+            ORDER BY c.lead_id, u.created, u.instantly_id
+        ) made
+        ON CONFLICT DO NOTHING
+        RETURNING instantly_id, lead_id
+    )sql";
+    std::unordered_map<std::string, LeadId> found;
+    if (leads.empty()) return found;
+    const IdentityArrays arrays{leads};
+    for (const auto& row : transaction_.exec_params(
+             query, workspace_, arrays.ids, arrays.emails, arrays.campaigns, arrays.lists, arrays.created,
+             store::NotedCreate::clock_slack.count(), store::NotedCreate::under_way_max.count()))
+        found.emplace(row[0].c_str(), LeadId{row[1].c_str()});
+    return found;
 }
 
 std::vector<store::LocalRow> Leads::rows(const std::vector<LeadId>& ids) {

@@ -23,6 +23,7 @@ public:
     std::unordered_set<std::string> here_or_deleted(const std::vector<sync::LeadId>& ids) override;
     std::unordered_map<std::string, store::LocalRow> adoptable(const std::vector<store::Identity>& leads,
                                                                store::Lock lock) override;
+    std::unordered_map<std::string, sync::LeadId> bury_withdrawn(const std::vector<store::Identity>& leads) override;
     std::vector<store::LocalRow> rows(const std::vector<sync::LeadId>& ids) override;
     std::unordered_set<std::string> lock_free(const std::vector<sync::LeadId>& ids) override;
     std::unordered_map<std::string, store::LocalRow> rows_without_base(const std::vector<sync::InstantlyId>& leads,
@@ -61,7 +62,6 @@ public:
     void set_status(const std::vector<sync::LeadId>& ids, sync::SyncStatus status, const sync::Value& error) override;
     void note_creates(const std::map<sync::LeadId, store::NotedCreate>& creates) override;
     std::map<sync::LeadId, store::NotedCreate> noted_creates(const std::vector<sync::LeadId>& ids) override;
-    std::unordered_map<std::string, sync::LeadId> bury_withdrawn(const std::vector<store::Identity>& leads) override;
     void forget_creates(const std::vector<sync::LeadId>& ids) override;
 
     // lead_deletions.cpp

@@ -8,6 +8,7 @@
 #include <boost/asio/detached.hpp>
 #include <gtest/gtest.h>
 
+#include "daemon/late_turn.hpp"
 #include "tests/simulation/model_store.hpp"
 #include "tests/simulation/virtual_time.hpp"
 
@@ -325,6 +326,45 @@ TEST_F(PaceTest, ASecondsRequestsAreOneWrite) {
     for (const auto& second : spent) recorded += second.requests;
     EXPECT_GE(recorded, 250);
     EXPECT_LE(recorded, 250 + 2 * 100) << "no more than the last second's is recorded in vain";
+}
+
+/// Or a budget of which every turn comes late would be spent on looks alone.
+TEST(LateTurnsTest, AreTooManyAfterAFewInARow) {
+    LateTurns turns;
+    for (int i = 0; i < 3; ++i) turns.count(true, false);
+    EXPECT_FALSE(turns.are_too_many());
+    turns.count(true, true);
+    for (int i = 0; i < 3; ++i) turns.count(true, false);
+    EXPECT_FALSE(turns.are_too_many()) << "one of a batch came in time";
+    turns.count(false, false);
+    EXPECT_FALSE(turns.are_too_many()) << "none was asked for";
+    turns.count(true, false);
+    EXPECT_TRUE(turns.are_too_many());
+    turns.count(false, true);
+    EXPECT_FALSE(turns.are_too_many());
+}
+
+/// A look keeps for a second here, and the turn comes after three.
+TEST_F(PaceTest, ATurnThatCameTooLateIsGivenBack) {
+    make({1, 20, 1});
+    for (int i = 0; i < 20; ++i) ask(Lane::push);
+    let(25s);
+    bool was_late = false;
+    const auto seen_at = time_.now();
+    const auto gate = only_while([&] { return time_.now() - seen_at <= 1s; }, pace_->lane(Lane::push));
+    auto task = [](const instantly::Gate& its_gate, bool& late) -> boost::asio::awaitable<void> {
+        try {
+            const auto turn = co_await its_gate();
+        } catch (const TurnCameLate&) {
+            late = true;
+        }
+    };
+    boost::asio::co_spawn(*io_, task(gate, was_late), boost::asio::detached);
+    let(60s);
+    EXPECT_TRUE(was_late);
+    const auto next = ask(Lane::push);
+    let(0ms);
+    EXPECT_NE(next->departed, SteadyTime{}) << "it was not spent";
 }
 
 }  // namespace
