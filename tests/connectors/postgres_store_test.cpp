@@ -425,7 +425,7 @@ TEST(PostgresStore, BuriesNoLeadThatIsBeingTiedToARow) {
         "INSERT INTO sync.base (workspace, lead_id, instantly_id, content, content_hash) VALUES ('acme', $1, $2, "
         "'{}', 1)",
         other.text, lead);
-    std::thread committing{[&] {
+    std::jthread committing{[&] {
         std::this_thread::sleep_for(100ms);
         adopting.commit();
     }};
