@@ -91,6 +91,8 @@ SyncedWorld::SyncedWorld(const WorldSettings& settings)
 SyncedWorld::~SyncedWorld() { stop(); }
 
 void SyncedWorld::start() {
+    // Else the state that an earlier run left is taken for that of this one.
+    sql("UPDATE crm.workspaces SET state = 'starting', state_reason = NULL");
     running_ = std::make_unique<Running>(database_.url(), config_, options(settings_, std::nullopt));
     auto ended = [](std::exception_ptr error) {
         try {
