@@ -53,6 +53,7 @@ nlohmann::json to_json(const WorkspaceStatus& status, const WorkspaceConfig& con
     return {{"workspace", status.name},
             {"state", status.state},
             {"reason", status.reason.empty() ? nlohmann::json() : nlohmann::json(status.reason)},
+            {"driven", status.is_driven},
             {"leads", status.leads},
             {"freshness", freshness_of(status, config)},
             {"pending", status.pending},
@@ -91,6 +92,9 @@ void print_freshness(const WorkspaceStatus& status, const WorkspaceConfig& confi
 void print(const WorkspaceStatus& status, const WorkspaceConfig& config) {
     fmt::print("{}\n", status.name);
     fmt::print("  state      {}{}\n", status.state, status.reason.empty() ? "" : ": " + status.reason);
+    if (!status.is_driven)
+        fmt::print("  daemon     none runs: nothing is read or sent; the last sign of one was {} ago\n",
+                   spoken(status.reported_seconds_ago));
     fmt::print("  leads      {}\n", grouped(status.leads));
     print_freshness(status, config);
     if (status.sweep_pages)

@@ -8,6 +8,7 @@
 #include "connectors/postgres/progress.hpp"
 #include "connectors/postgres/queue.hpp"
 #include "connectors/postgres/store.hpp"
+#include "connectors/postgres/workspaces.hpp"
 
 namespace leadsync::postgres {
 
@@ -18,16 +19,7 @@ std::optional<std::string> Preview::pinned() {
     return rows[0][0].as<std::string>();
 }
 
-bool Preview::is_driven() {
-    // The advisory lock that the daemon's listener holds.
-    static const Statement statement{"is_driven", R"sql(
-        SELECT EXISTS (SELECT FROM pg_locks
-                       WHERE locktype = 'advisory' AND granted AND objsubid = 1
-                         AND database = (SELECT oid FROM pg_database WHERE datname = current_database())
-                         AND classid::int8 << 32 | objid::int8 = hashtextextended('leadsync workspace ' || $1, 0))
-    )sql"};
-    return execute(transaction_, statement, workspace_)[0][0].as<bool>();
-}
+bool Preview::is_driven() { return Workspaces::is_driven(transaction_, workspace_); }
 
 std::vector<QueuedLead> Preview::queue() {
     static const Statement statement{"preview_queue", R"sql(

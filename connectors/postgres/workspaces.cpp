@@ -11,6 +11,16 @@ void Workspaces::declare(pqxx::work& transaction, const std::vector<std::string>
     for (const auto& name : names) execute(transaction, statement, name);
 }
 
+bool Workspaces::is_driven(pqxx::work& transaction, const std::string& name) {
+    static const Statement statement{"is_driven", R"sql(
+        SELECT EXISTS (SELECT FROM pg_locks
+                       WHERE locktype = 'advisory' AND granted AND objsubid = 1
+                         AND database = (SELECT oid FROM pg_database WHERE datname = current_database())
+                         AND classid::int8 << 32 | objid::int8 = hashtextextended('leadsync workspace ' || $1, 0))
+    )sql"};
+    return execute(transaction, statement, name)[0][0].as<bool>();
+}
+
 std::vector<WorkspaceStatus> Workspaces::status(pqxx::work& transaction, const std::vector<std::string>& names) {
     static const Statement statement{"status", R"sql(
         SELECT w.name, w.state, coalesce(w.state_reason, ''),
@@ -53,6 +63,7 @@ std::vector<WorkspaceStatus> Workspaces::status(pqxx::work& transaction, const s
             all.push_back({.name = row[0].c_str(),
                            .state = row[1].c_str(),
                            .reason = row[2].c_str(),
+                           .is_driven = is_driven(transaction, name),
                            .leads = row[3].as<std::int64_t>(),
                            .active_leads = row[15].as<std::int64_t>(),
                            .new_seconds_ago = seconds(row[16]),

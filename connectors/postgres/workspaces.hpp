@@ -13,8 +13,9 @@ namespace leadsync::postgres {
 /// What `leadsync status` tells of a workspace. Ages in seconds; nothing where there is none.
 struct WorkspaceStatus {
     std::string name;
-    std::string state;
+    std::string state;  ///< as the daemon last told it, which may have ended since
     std::string reason;
+    bool is_driven = false;  ///< a daemon, or a backfill, is at it now
     std::int64_t leads = 0;
     std::int64_t active_leads = 0;  ///< read again within freshness.active
     /// As old as what is known of the oldest of each class can be.
@@ -38,6 +39,9 @@ class Workspaces {
 public:
     /// Makes the rows of the config's workspaces known to SQL.
     static void declare(pqxx::work& transaction, const std::vector<std::string>& names);
+
+    /// Whether a daemon or a backfill drives the workspace: whether the lock that its Listener holds is taken.
+    static bool is_driven(pqxx::work& transaction, const std::string& name);
 
     static std::vector<WorkspaceStatus> status(pqxx::work& transaction, const std::vector<std::string>& names);
 };

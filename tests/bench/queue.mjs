@@ -111,9 +111,9 @@ try {
   ratioLine("  graphile-worker, its fastest", best.per_second / graphileBatched.per_second, 0.8);
   ratioLine("  pg-boss, fetch() and complete()", best.per_second / bossBatched.per_second);
   ratioLine("  bare SQL lease loop", best.per_second / bare.per_second, 0.5);
-  ratioLine(`  itself, ${thousands(number("kept"))} parked beside: ${of(kept.per_second, without.per_second)}/s`,
+  ratioLine(`  itself, ${thousands(settings.kept)} parked beside: ${of(kept.per_second, without.per_second)}/s`,
     kept.per_second / without.per_second, 0.9);
-  ratioLine(`  itself, ${thousands(number("kept"))} leads more that are finished: ${of(without.per_second, best.per_second)}/s`,
+  ratioLine(`  itself, ${thousands(settings.kept)} leads more that are finished: ${of(without.per_second, best.per_second)}/s`,
     without.per_second / best.per_second);
 
   ratioLine(`  itself, ${thousands(counted.jobs)} edits that the guard counts each time: ${of(counted.per_second, approved.per_second)}/s`,

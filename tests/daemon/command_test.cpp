@@ -24,10 +24,12 @@ TEST_F(Command, BackfillTellsItsProgressAndStatusTellsWhatCameOfIt) {
     const auto acme = nlohmann::json::parse(status.output).at(0);
     EXPECT_EQ(acme.at("leads"), 950);
     EXPECT_EQ(acme.at("state"), "following");
+    EXPECT_EQ(acme.at("driven"), false);
     EXPECT_EQ(acme.at("pending"), 0);
     for (const auto* left : {"dead_letters", "conflicts_open", "held"}) EXPECT_EQ(acme.at(left), 0) << left;
     EXPECT_EQ(acme.at("freshness").at("classes").at("rest").at("kept"), true);
     const auto told = run({"status"}).output;
+    EXPECT_NE(told.find("  daemon     none runs: nothing is read or sent; the last sign"), std::string::npos) << told;
     EXPECT_NE(told.find("  freshness  new "), std::string::npos) << told;
     EXPECT_NE(told.find("all 950 at 1 h need 0.0; your share is "), std::string::npos) << told;
 }

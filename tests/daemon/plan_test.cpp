@@ -281,6 +281,8 @@ TEST_F(Plan, SeesWhetherADaemonDrivesTheWorkspaceToLeaveItItsRate) {
     listener.connect();
     EXPECT_TRUE(is_driven("acme"));
     EXPECT_FALSE(is_driven("other"));
+    EXPECT_EQ(listed({"status"}).at(0).at("driven"), true);
+    EXPECT_EQ(run({"status"}).output.find("none runs"), std::string::npos);
 }
 
 TEST_F(Plan, TheCommandTellsItOnATerminalAndAsJson) {
