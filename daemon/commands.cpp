@@ -134,8 +134,11 @@ Exit check(const Config& config) {
     std::map<std::string, std::int64_t> active_leads;
     try {
         const ConfiguredDatabase database{config};
-        report.ok(config.database.url ? "database: reachable"
-                                      : "database: embedded PostgreSQL under " + config.data_dir.string());
+        if (const auto psql = database.psql_command())
+            report.ok(fmt::format("database: embedded PostgreSQL under {}; while leadsync runs: {}",
+                                  config.data_dir.string(), *psql));
+        else
+            report.ok("database: reachable");
         const auto states = postgres::Migrator{database.url(), postgres::embedded_migrations()}.status();
         const auto count = [&](MigrationState state) {
             return std::ranges::count(states, state, &postgres::MigrationStatus::state);

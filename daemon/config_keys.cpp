@@ -4,6 +4,7 @@
 #include <numeric>
 
 #include "sync/fields.hpp"
+#include "sync/policy.hpp"
 
 namespace leadsync::daemon {
 namespace {
@@ -46,7 +47,8 @@ std::vector<std::string> all_keys() {
         "workspaces[].history.keep",
     };
     for (const auto& spec : sync::field_table())
-        if (spec.owner == sync::Owner::both_ways) keys.push_back("workspaces[].conflicts." + std::string{spec.name});
+        if (spec.owner == sync::Owner::both_ways && sync::ruled_by(spec.field) == spec.field)
+            keys.push_back("workspaces[].conflicts." + std::string{spec.name});
     return keys;
 }
 

@@ -26,19 +26,30 @@ asio::awaitable<void> LocalRepair::run() {
     std::int64_t edited = 0;
     do {
         co_await persistence_.until_done("local repair", [&]() -> asio::awaitable<void> {
-            found = co_await store_.run([&](store::Transaction& transaction) {
-                auto repaired = transaction.leads.repair(found.last, leads_at_once);
-                if (!repaired.last) transaction.progress.finish_repair();
-                return repaired;
-            });
+            found = co_await store_.run(
+                [&](store::Transaction& transaction) { return transaction.leads.repair(found.last, leads_at_once); });
         });
         shown_anew += found.shown_anew;
         edited += found.edited;
     } while (found.last);
-    if (edited > 0) queued_.set();
-    if (shown_anew + edited > 0)
-        spdlog::warn("workspace {}: rows were written past the triggers: {} leads are read anew, {} edits are pushed",
-                     workspace_, shown_anew, edited);
+    std::int64_t unborn = 0;
+    std::int64_t queued = 0;
+    do {
+        co_await persistence_.until_done("local repair", [&]() -> asio::awaitable<void> {
+            queued = co_await store_.run([&](store::Transaction& transaction) {
+                const auto some = transaction.leads.queue_unborn(leads_at_once);
+                if (some < leads_at_once) transaction.progress.finish_repair();
+                return some;
+            });
+        });
+        unborn += queued;
+    } while (queued >= leads_at_once);
+    if (edited + unborn > 0) queued_.set();
+    if (shown_anew + edited + unborn > 0)
+        spdlog::warn(
+            "workspace {}: rows were written past the triggers: {} leads are read anew, {} edits are pushed, {} rows "
+            "become leads",
+            workspace_, shown_anew, edited, unborn);
 }
 
 }  // namespace leadsync::daemon

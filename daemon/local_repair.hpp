@@ -11,8 +11,8 @@
 
 namespace leadsync::daemon {
 
-/// Finds what capture missed (DESIGN §5): rows that went or changed while no trigger watched, as by TRUNCATE, a
-/// restored backup or a bulk load. Compares all rows with their bases, in short transactions, once in a while and
+/// Finds what capture missed (DESIGN §5): rows that went, changed or came while no trigger watched, as by TRUNCATE,
+/// a restored backup or a bulk load. Compares all rows with their bases, in short transactions, once in a while and
 /// after every TRUNCATE.
 class LocalRepair {
 public:

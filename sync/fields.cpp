@@ -232,7 +232,7 @@ std::string_view name_of(Rule rule) {
 }
 
 Rule ConflictPolicy::of(Field field) const {
-    const auto found = fields.find(field);
+    const auto found = fields.find(ruled_by(field));
     return found == fields.end() ? fallback : found->second;
 }
 

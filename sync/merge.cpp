@@ -146,15 +146,10 @@ private:
         const Value& base = base_.content[field];
         const Value& remote = observed(field);
         result_.remote[field] = remote;
-        const auto answer = decide({key_of(field), base, local_[field], remote, rule_of(field),
+        const auto answer = decide({key_of(field), base, local_[field], remote, policy_.of(field),
                                     policy_.may_clear(field), changed_at(field)});
         result_.base.content[field] = answer.base;
         if (answer.take_remote) result_.local[field] = remote;
-    }
-
-    /// The two columns of a place share the campaign's rule.
-    [[nodiscard]] Rule rule_of(Field field) const {
-        return policy_.of(field == Field::list_id ? Field::campaign : field);
     }
 
     void merge_variable(const std::string& name) {

@@ -27,6 +27,9 @@ enum class Rule {
 
 std::string_view name_of(Rule rule);
 
+/// The field by whose rule that one goes: the two columns of a place, campaign and list, share the campaign's.
+constexpr Field ruled_by(Field field) { return field == Field::list_id ? Field::campaign : field; }
+
 /// The rule of each field: its own where one is set, the default elsewhere. All custom variables share one rule.
 struct ConflictPolicy {
     Rule fallback = Rule::local;

@@ -79,6 +79,7 @@ public:
 
     // local_repair.cpp
     store::Repaired repair(const std::optional<sync::LeadId>& after, int limit) override;
+    std::int64_t queue_unborn(int limit) override;
 
 private:
     bool has_rows_without_lead();

@@ -107,4 +107,25 @@ store::Repaired Leads::repair(const std::optional<LeadId>& after, int limit) {
     return repaired;
 }
 
+std::int64_t Leads::queue_unborn(int limit) {
+    static const Statement statement{"queue_unborn", R"sql(
+        WITH unborn AS (
+            SELECT l.id FROM crm.leads l
+            WHERE l.workspace = $1 AND l.instantly_id IS NULL AND l.sync_status IN ('pending', 'synced')
+              AND (l.campaign IS NOT NULL OR l.list_id IS NOT NULL)
+              AND NOT EXISTS (SELECT FROM sync.queue q WHERE q.workspace = $1 AND q.lead_id = l.id)
+              AND NOT EXISTS (SELECT FROM sync.base b WHERE b.workspace = $1 AND b.lead_id = l.id)
+            LIMIT $2 FOR NO KEY UPDATE OF l SKIP LOCKED
+        ), queued AS (
+            INSERT INTO sync.queue (workspace, lead_id, kind, edited_at)
+            SELECT $1, id, 'create', clock_timestamp() FROM unborn ORDER BY id
+            ON CONFLICT (workspace, lead_id) DO NOTHING
+            RETURNING lead_id
+        )
+        UPDATE crm.leads l SET sync_status = 'pending', sync_error = NULL, updated_at = now()
+        FROM queued WHERE l.workspace = $1 AND l.id = queued.lead_id
+    )sql"};
+    return static_cast<std::int64_t>(execute(transaction_, statement, workspace_, limit).affected_rows());
+}
+
 }  // namespace leadsync::postgres

@@ -269,6 +269,9 @@ public:
     /// merged with whatever its lead shows next. A row that is said to be in step and holds edits is queued as if it
     /// had been edited now. Where all is well nothing is written.
     virtual Repaired repair(const std::optional<sync::LeadId>& after, int limit) = 0;
+    /// Rows that have a place and no lead, that wait for nothing and that nobody has queued: they are, at most
+    /// `limit`, as if they had been inserted now. Returns how many.
+    virtual std::int64_t queue_unborn(int limit) = 0;
 };
 
 }  // namespace leadsync::store

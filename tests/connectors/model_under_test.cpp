@@ -35,6 +35,7 @@ public:
 
     void lose_row(const sync::LeadId& id) override { model_.tables().rows.erase(id); }
     void lose_base(const sync::LeadId& id) override { model_.tables().bases.erase(id); }
+    void lose_queued(const sync::LeadId& id) override { model_.tables().queue.erase(id); }
     void put_back(const sync::LeadId& id, const Row& row) override {
         auto& tables = model_.tables();
         tables.rows[id] = {

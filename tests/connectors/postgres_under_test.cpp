@@ -107,6 +107,9 @@ public:
     void lose_base(const sync::LeadId& id) override {
         as_user("DELETE FROM sync.base WHERE lead_id = " + quoted(id.text));
     }
+    void lose_queued(const sync::LeadId& id) override {
+        as_user("DELETE FROM sync.queue WHERE lead_id = " + quoted(id.text));
+    }
     void put_back(const sync::LeadId& id, const Row& row) override {
         const auto lead = quoted(row.instantly_id.text);
         as_user(unseen + "INSERT INTO crm.leads (workspace, id, instantly_id, sync_status, email) VALUES ('acme', "

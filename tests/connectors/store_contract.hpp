@@ -97,6 +97,7 @@ public:
     // --- what no trigger sees: restored backups, session_replication_role = replica ---
     virtual void lose_row(const sync::LeadId& id) = 0;
     virtual void lose_base(const sync::LeadId& id) = 0;
+    virtual void lose_queued(const sync::LeadId& id) = 0;
     /// A row as of row(), in step with its lead.
     virtual void put_back(const sync::LeadId& id, const Row& row) = 0;
     virtual void update_unseen(const sync::LeadId& id, const std::function<void(sync::Content&)>& edit) = 0;

@@ -15,6 +15,9 @@ protected:
     store::Repaired repair(const std::optional<LeadId>& after = std::nullopt, int limit = 100) {
         return store_->run([&](Transaction& transaction) { return transaction.leads.repair(after, limit); });
     }
+    std::int64_t queue_unborn(int limit) {
+        return store_->run([&](Transaction& transaction) { return transaction.leads.queue_unborn(limit); });
+    }
     void edit_unseen(int number, const std::string& first_name) {
         store_->update_unseen(lead_id(number), [&](sync::Content& row) { row[Field::first_name] = first_name; });
     }
@@ -68,6 +71,22 @@ TEST_P(RepairContract, QueuesEditsThatNobodyHasToldOf) {
     EXPECT_EQ(claims[0].work, store::Work::reconcile);
     EXPECT_TRUE(claims[0].unsent);
     EXPECT_TRUE(load(1)->edited_at);
+}
+
+TEST_P(RepairContract, QueuesRowsToBeCreatedThatNobodyHasToldOf) {
+    synced({1});
+    const auto told = store_->insert(content({{"email", "told@acme.io"}, {"campaign", campaign_id}}));
+    const auto untold = store_->insert(content({{"email", "untold@acme.io"}, {"campaign", campaign_id}}));
+    const auto other = store_->insert(content({{"email", "other@acme.io"}, {"campaign", campaign_id}}));
+    const auto nowhere = store_->insert(content({{"email", "nowhere@acme.io"}}));
+    for (const auto& id : {untold, other, nowhere}) store_->lose_queued(id);
+    EXPECT_EQ(backlog(store::HoldKind::create), 1);
+    EXPECT_EQ(queue_unborn(1), 1);
+    EXPECT_EQ(queue_unborn(10), 1);
+    EXPECT_EQ(queue_unborn(10), 0);
+    EXPECT_EQ(backlog(store::HoldKind::create), 3) << "the guard counts them, and nothing that has no place";
+    EXPECT_EQ(store_->row(untold)->status, SyncStatus::pending);
+    for (const auto& claim : claim()) EXPECT_EQ(claim.work, store::Work::create);
 }
 
 TEST_P(RepairContract, LeavesDifferencesThatAreNoEditsOrAreSeenToAlready) {

@@ -215,7 +215,7 @@ TEST_F(ConfigTest, SaysWhereAndWhatIsWrong) {
     const std::string all_conflicts =
         "default, custom_variables, clearable, first_name, last_name, company_name, job_title, phone, website, "
         "personalization, "
-        "pl_value_lead, lt_interest_status, assigned_to, campaign, list_id, subsequence_id";
+        "pl_value_lead, lt_interest_status, assigned_to, campaign, subsequence_id";
     const std::string workspace_keys =
         "name, api_key, api_key_file, base_url, rate, freshness, conflicts, deletes, guard, history";
     const std::string not_clearable =

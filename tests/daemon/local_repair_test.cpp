@@ -37,6 +37,18 @@ TEST_F(LocalRepairs, RowsDeletedAndEditedPastTheTriggersAreRepairedByTheNextSwee
     expect_in_step();
 }
 
+TEST_F(LocalRepairs, RowsInsertedPastTheTriggersBecomeLeads) {
+    in_step({.leads = 250, .reading = before_each_sweep});
+    unseen(
+        "INSERT INTO crm.leads (workspace, email, campaign, phone) SELECT workspace, 'bulk@acme.io', campaign, '+1 "
+        "bulk' "
+        "FROM crm.leads"
+        + where(0));
+    sync_once();
+    EXPECT_EQ(world().value("SELECT sync_status FROM crm.leads WHERE email = 'bulk@acme.io'"), "synced");
+    expect_in_step();
+}
+
 TEST_F(LocalRepairs, ASweepOfAWorkspaceInStepRepairsNothing) {
     in_step({.leads = 250, .reading = before_each_sweep});
     const auto state = [&] {

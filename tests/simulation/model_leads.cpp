@@ -456,6 +456,25 @@ store::Repaired ModelLeads::repair(const std::optional<LeadId>& after, int limit
     return repaired;
 }
 
+std::int64_t ModelLeads::queue_unborn(int limit) {
+    std::vector<LeadId> unborn;
+    const auto& state = transaction_.read();
+    for (const auto& [id, row] : state.rows) {
+        const bool at_rest = row.status == SyncStatus::pending || row.status == SyncStatus::synced;
+        const bool placed = row.content[Field::campaign] || row.content[Field::list_id];
+        const bool seen_to = state.queue.contains(id) || state.bases.contains(id) || locked_.contains(id);
+        if (at_rest && placed && row.instantly_id.text.empty() && !seen_to) unborn.push_back(id);
+        if (static_cast<int>(unborn.size()) == limit) break;
+    }
+    for (const auto& id : unborn) {
+        auto& now = transaction_.write();
+        queue_up(now, id, transaction_.now()).edited_at = transaction_.now();
+        now.rows.at(id).status = SyncStatus::pending;
+        now.rows.at(id).error.reset();
+    }
+    return static_cast<std::int64_t>(unborn.size());
+}
+
 // --- writes of ours ------------------------------------------------------------------------------------------------
 
 void ModelLeads::expect(const store::Writes& writes, std::chrono::milliseconds patience) {

@@ -75,6 +75,7 @@ public:
     void bring_back(const std::vector<sync::LeadId>& ids) override;
     void keep_gone(const std::vector<sync::LeadId>& ids) override;
     store::Repaired repair(const std::optional<sync::LeadId>& after, int limit) override;
+    std::int64_t queue_unborn(int limit) override;
 
 private:
     [[nodiscard]] sync::KnownLead known(const sync::LeadId& id, const ModelBase& base, const ModelRow& row,
