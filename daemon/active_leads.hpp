@@ -1,5 +1,6 @@
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 #include <optional>
 #include <string>
@@ -7,12 +8,14 @@
 
 #include <boost/asio/awaitable.hpp>
 
+#include "connectors/instantly/api_error.hpp"
 #include "connectors/instantly/client.hpp"
 #include "connectors/store/store.hpp"
 #include "daemon/change_guard.hpp"
 #include "daemon/clock.hpp"
 #include "daemon/deletions.hpp"
 #include "daemon/intake.hpp"
+#include "daemon/pages.hpp"
 #include "daemon/persistence.hpp"
 #include "sync/rereading.hpp"
 
@@ -20,7 +23,8 @@ namespace leadsync::daemon {
 
 /// Reads active leads again before what is known of them is older than `freshness.active`: round after round in order
 /// of id, a hundred chosen leads to a request (DESIGN §5, Known leads). One that an answer does not show is looked
-/// into for a deletion when the round is over.
+/// into for a deletion when the round is over. Leads that the server does not answer for, though it answers
+/// otherwise, are left to the next round, and stay as old as they are.
 class ActiveLeads {
 public:
     ActiveLeads(instantly::Client& client, store::Store& store, Clock& clock, Persistence persistence,
@@ -44,6 +48,13 @@ private:
         std::uint64_t number = 0;
         std::vector<sync::InstantlyId> ids;
     };
+    /// What one request asks for: a batch, or a part of one that is too much for an answer.
+    struct LookUp {
+        std::vector<sync::InstantlyId> ids;
+        int failures = 0;  ///< in a row, as far as they may be its own
+        bool is_too_large = false;
+        bool is_read = false;
+    };
 
     boost::asio::awaitable<void> round();
     boost::asio::awaitable<void> begin_round();
@@ -51,8 +62,11 @@ private:
     boost::asio::awaitable<std::optional<Batch>> next_batch();
     boost::asio::awaitable<void> fetch_ids(Batch& batch);
     boost::asio::awaitable<void> read(const Batch& batch);
+    boost::asio::awaitable<void> look_up(LookUp& asked);
+    boost::asio::awaitable<void> give_up_or_throw(LookUp& asked, const instantly::ApiError& error);
 
     instantly::Client& client_;
+    Pages pages_;
     store::Store& store_;
     Clock& clock_;
     Persistence persistence_;
@@ -70,6 +84,8 @@ private:
     std::optional<sync::SteadyTime> over_at_;  ///< when there was none behind it
     AsyncMutex choosing_;                      ///< who waits for the next batch to fall due
     bool misses_some_ = false;                 ///< some were not shown in this round
+    bool gave_up_ = false;                     ///< some were not read in this round
+    std::size_t given_up_in_a_row_ = 0;        ///< look-ups of this round since one was answered
     Signal missing_;                           ///< some were not shown, and the round is over
 };
 

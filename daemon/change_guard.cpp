@@ -18,6 +18,7 @@ void ChangeGuard::begin(std::int64_t leads, std::int64_t changed) {
     // Where nothing was known, nothing can have been edited in bulk since.
     allowed_ = leads > 0 ? sync::allowed(limit_, leads) : std::nullopt;
     changed_ = changed;
+    let_in_.clear();
 }
 
 void ChangeGuard::know(std::int64_t changed) { changed_ = std::max(changed_, changed); }
@@ -34,6 +35,12 @@ ChangeGuard::Share::~Share() {
     if (!guard_) return;
     guard_->reserved_ -= leads_;
     guard_->freed_.set();
+}
+
+void ChangeGuard::Share::taken(const std::vector<sync::InstantlyId>& leads) {
+    if (!guard_->allowed_) return;
+    for (const auto& lead : leads)
+        if (guard_->let_in_.insert(lead.text).second) ++guard_->changed_;
 }
 
 asio::awaitable<ChangeGuard::Share> ChangeGuard::reserve(std::int64_t leads) {

@@ -2,7 +2,9 @@
 
 #include <functional>
 #include <optional>
+#include <set>
 #include <string>
+#include <vector>
 
 #include <boost/asio/awaitable.hpp>
 
@@ -38,6 +40,7 @@ public:
                                                   std::optional<store::Stretch> stretch, Step step);
 
 private:
+    boost::asio::awaitable<void> look_again(std::vector<sync::LeadId> busy);
     void tell_of_unusable(const instantly::ScannedPage& page) const;
     boost::asio::awaitable<ObserveResult> write(instantly::ScannedPage& page, const Asked& asked,
                                                 const std::optional<store::Stretch>& stretch, const Step& step);
@@ -49,6 +52,8 @@ private:
     ObserveOptions observing_;
     ChangeGuard& guard_;
     Signal& queued_;
+    std::set<sync::LeadId> being_queued_;  ///< to be looked at again, and in an open transaction's hands
+    sync::SteadyTime ask_again_at_{};
 };
 
 }  // namespace leadsync::daemon

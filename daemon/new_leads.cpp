@@ -51,7 +51,10 @@ asio::awaitable<void> NewLeads::follow(milliseconds known_ago) {
 
 asio::awaitable<std::optional<std::string>> NewLeads::where_they_begin() {
     return store_.run([this](Transaction& transaction) -> std::optional<std::string> {
-        const auto newest = transaction.leads.newest_time_ordered(overlap_leads + 1);
+        // Behind the last that a look has shown, there can be newer ones that are known otherwise, and older ones
+        // that are not known yet.
+        const auto read_to = transaction.progress.new_leads_read_to();
+        const auto newest = transaction.leads.newest_time_ordered(overlap_leads + 1, read_to);
         const auto since = (newest.empty() ? clock_.wall() : sync::made_at(newest.front())) - overlap;
         const auto first = std::ranges::find_if(newest, [&](const auto& id) { return sync::made_at(id) < since; });
         if (first != newest.end()) return first->text;
@@ -66,6 +69,7 @@ asio::awaitable<void> NewLeads::read(sync::SteadyTime begun_at) {
     std::set<std::string> doubted;  // cursors behind which nothing was shown
     std::int64_t leads_back = 1;
     int steps_back = 0;
+    std::optional<sync::InstantlyId> last;  // of those shown
     for (bool more = true; more;) {
         const auto requested_at = clock_.wall();
         auto page = co_await fetch_page(after);
@@ -88,9 +92,12 @@ asio::awaitable<void> NewLeads::read(sync::SteadyTime begun_at) {
         leads_back = 1;
         auto read = *std::move(page);
         read.leave_out([&](const auto& id) { return id.text >= old_ids; });
+        for (const auto& lead : read.leads)
+            if (sync::is_time_ordered(lead.id)) last = lead.id;
         Intake::Step also = [&](Transaction& transaction, const ObserveResult&) {
             if (!more)
-                transaction.progress.checked_new_leads(std::chrono::ceil<milliseconds>(clock_.now() - begun_at));
+                transaction.progress.checked_new_leads(std::chrono::ceil<milliseconds>(clock_.now() - begun_at),
+                                                       last);
         };
         const auto result = co_await intake_.take_in(std::move(read), requested_at, std::nullopt, std::move(also));
         if (result.added > 0) spdlog::info("workspace {}: {} new leads", workspace_, result.added);

@@ -15,8 +15,8 @@
 
 namespace leadsync::daemon {
 
-/// Looks for leads newer than the newest known within `freshness.new`, page by page from a little before that one on
-/// (DESIGN §5, New leads). They count as looked for when the last page is here, as of when the first was asked for.
+/// Looks for new leads within `freshness.new`, page by page from a little before the last that was shown on (DESIGN
+/// §5, New leads). They count as looked for when the last page is here, as of when the first was asked for.
 class NewLeads {
 public:
     NewLeads(instantly::Client& client, store::Store& store, Clock& clock, Persistence persistence,

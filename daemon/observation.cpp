@@ -35,10 +35,6 @@ std::optional<std::chrono::microseconds> clock_ahead_by(const std::optional<std:
     return sync::Instant{*answered_at} + std::chrono::milliseconds{500} - now;
 }
 
-bool brings_remote_edits(const sync::MergeResult& result) {
-    return std::ranges::any_of(result.changes, [](const auto& change) { return change.rule == "edit"; });
-}
-
 /// One batch, step by step.
 class Batch {
 public:
@@ -151,7 +147,7 @@ private:
             const auto found = known.find(observation->lead.id.text);
             if (found == known.end())
                 missing.push_back(observation);
-            else if (sync::is_stale(*observation, found->second))
+            else if (sync::is_stale(*observation, found->second, now_))
                 ++result_.stale;
             else
                 merge(found->second, *observation, Guarded::yes);
@@ -173,12 +169,16 @@ private:
     }
 
     /// The guard's word on edits made on Instantly.
-    bool is_let_in(const LeadId& id) {
-        if (held_back_.contains(id.text)) return false;
-        if (!options_.changes_left) return true;
+    bool is_let_in(const sync::KnownLead& known) {
+        if (held_back_.contains(known.id.text)) return false;
+        if (!options_.changes_left || counts_already(known)) return true;
         if (static_cast<std::int64_t>(result_.pulled) < *options_.changes_left) return true;
-        to_hold_.push_back(id);
+        to_hold_.push_back(known.id);
         return false;
+    }
+
+    [[nodiscard]] bool counts_already(const sync::KnownLead& known) const {
+        return options_.let_in.contains(known.instantly_id.text);
     }
 
     enum class Guarded { yes, no };
@@ -188,11 +188,11 @@ private:
         known.form_is_believed = options_.form_is_believed.contains(known.id);
         auto outcome = sync::take_in(known, observation, options_.policy);
         if (guarded == Guarded::yes && brings_remote_edits(outcome.result)) {
-            if (!is_let_in(known.id)) {
+            if (!is_let_in(known)) {
                 ++result_.held;
                 return;
             }
-            ++result_.pulled;
+            if (!counts_already(known)) ++result_.pulled;
         }
         auto& [row, result] = outcome;
         for (const auto& conflict : result.conflicts) conflicts_.emplace_back(known.id, conflict);
@@ -407,6 +407,10 @@ private:
 };
 
 }  // namespace
+
+bool brings_remote_edits(const sync::MergeResult& result) {
+    return std::ranges::any_of(result.changes, [](const auto& change) { return change.rule == "edit"; });
+}
 
 ObserveResult observe(store::Transaction& transaction, std::vector<Observation> observations,
                       const ObserveOptions& options, sync::Instant now) {

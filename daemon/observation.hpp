@@ -23,6 +23,9 @@ struct ObserveOptions {
     bool everything = false;
     /// How many leads may still take edits made on Instantly before the guard holds the rest. Nothing: any number.
     std::optional<std::int64_t> changes_left;
+    /// Leads that the guard counts already, by their ids on Instantly: their edits are taken in however many are
+    /// left, and are not among the `pulled`.
+    std::unordered_set<std::string> let_in;
     /// What an operator has rejected, by lead: local edits are undone, remote ones are overruled.
     std::map<sync::LeadId, store::HoldKind> rejected;
     /// Leads whose writes were sent so often that the form they took on Instantly is believed.
@@ -60,6 +63,9 @@ struct ObserveResult {
     std::vector<MergedLead> merged;         ///< every known or adopted lead that was merged
     std::vector<sync::LeadRow> new_leads;   ///< of a dry run
 };
+
+/// Whether a merge lets in what the guard counts.
+bool brings_remote_edits(const sync::MergeResult& result);
 
 /// When an answer was asked for and when it came, by the daemon's clock.
 struct Asked {

@@ -5,6 +5,8 @@
 #include <spdlog/spdlog.h>
 
 #include "connectors/instantly/api_error.hpp"
+#include "connectors/instantly/codec.hpp"
+#include "connectors/instantly/lead_builder.hpp"
 #include "daemon/tasks.hpp"
 
 namespace leadsync::daemon {
@@ -12,7 +14,66 @@ namespace {
 
 using namespace std::chrono_literals;
 using std::chrono::milliseconds;
+using store::Catalog;
+using store::CatalogRow;
 using store::Transaction;
+
+CatalogRow row_of(const instantly::Campaign& campaign) {
+    return {campaign.id.text, instantly::well_formed(campaign.name), campaign.status,
+            instantly::storable_tree(campaign.raw)};
+}
+
+CatalogRow row_of(const instantly::LeadList& list) {
+    return {list.id.text, instantly::well_formed(list.name), std::nullopt, instantly::storable_tree(list.raw)};
+}
+
+CatalogRow row_of(const instantly::LeadLabel& label) {
+    return {label.id, instantly::well_formed(label.label), label.interest_status,
+            instantly::storable_tree(label.raw)};
+}
+
+template <class Item>
+asio::awaitable<void> copy_listing(asio::awaitable<std::vector<Item>> listing, store::Store& store, Catalog catalog) {
+    const auto items = co_await std::move(listing);
+    std::vector<CatalogRow> rows;
+    rows.reserve(items.size());
+    for (const auto& item : items) rows.push_back(row_of(item));
+    co_await store.run([&](Transaction& transaction) { transaction.progress.replace_catalog(catalog, rows); });
+}
+
+asio::awaitable<void> copy_lead_count(instantly::Client& client, store::Store& store) {
+    const auto leads = co_await client.lead_count();
+    if (!leads) co_return;
+    co_await store.run([&](Transaction& transaction) { transaction.progress.set_lead_count(*leads); });
+}
+
+/// Each by itself: a key that may not read labels, or one listing that cannot be stored, keeps no other from being
+/// there. How long all of it may rest until it is read again.
+asio::awaitable<milliseconds> copy_catalog(instantly::Client& client, store::Store& store,
+                                           const std::string& workspace) {
+    milliseconds rest = 1h;
+    // Leads are synced all the same: told, not shown as a stop.
+    const auto attempt = [&](const char* what, asio::awaitable<void> copy) -> asio::awaitable<void> {
+        try {
+            co_await std::move(copy);
+        } catch (const instantly::ApiError& error) {
+            spdlog::warn("workspace {}: {}: {}", workspace, what, error.what());
+            rest = std::min<milliseconds>(rest, 5min);
+        } catch (const store::StoreError& error) {
+            spdlog::warn("workspace {}: {}: {}", workspace, what, error.what());
+            rest = std::min<milliseconds>(rest, 1min);
+        }
+    };
+    auto campaigns = copy_listing(client.list_campaigns(), store, Catalog::campaigns);
+    auto lists = copy_listing(client.list_lead_lists(), store, Catalog::lead_lists);
+    auto labels = copy_listing(client.list_lead_labels(), store, Catalog::lead_labels);
+    auto count = copy_lead_count(client, store);
+    co_await attempt("campaigns", std::move(campaigns));
+    co_await attempt("lead lists", std::move(lists));
+    co_await attempt("lead labels", std::move(labels));
+    co_await attempt("lead count", std::move(count));
+    co_return rest;
+}
 
 }  // namespace
 
@@ -131,43 +192,12 @@ asio::awaitable<void> Observer::read_new_leads_forever() {
     co_await new_leads_.follow(known_ago);
 }
 
-asio::awaitable<void> Observer::read_catalog() {
-    using store::Catalog;
-    using store::CatalogRow;
-    const auto campaigns = co_await fresh_.list_campaigns();
-    const auto lists = co_await fresh_.list_lead_lists();
-    const auto labels = co_await fresh_.list_lead_labels();
-    const auto lead_count = co_await fresh_.lead_count();
-    co_await store_.run([&](Transaction& transaction) {
-        auto& progress = transaction.progress;
-        std::vector<CatalogRow> rows;
-        for (const auto& campaign : campaigns)
-            rows.push_back({campaign.id.text, campaign.name, campaign.status, campaign.raw});
-        progress.replace_catalog(Catalog::campaigns, rows);
-        rows.clear();
-        for (const auto& list : lists) rows.push_back({list.id.text, list.name, std::nullopt, list.raw});
-        progress.replace_catalog(Catalog::lead_lists, rows);
-        rows.clear();
-        for (const auto& label : labels) rows.push_back({label.id, label.label, label.interest_status, label.raw});
-        progress.replace_catalog(Catalog::lead_labels, rows);
-        if (lead_count) progress.set_lead_count(*lead_count);
-    });
-}
+asio::awaitable<void> Observer::read_catalog() { co_await copy_catalog(fresh_, store_, workspace_); }
 
 asio::awaitable<void> Observer::read_catalog_forever() {
     for (;;) {
-        // A key that may not read labels still syncs leads: told, not shown as a stop.
-        milliseconds wait = 1h;
-        try {
-            co_await read_catalog();
-        } catch (const instantly::ApiError& error) {
-            spdlog::warn("workspace {}: campaigns, lists and labels: {}", workspace_, error.what());
-            wait = 5min;
-        } catch (const store::StoreError& error) {
-            spdlog::warn("workspace {}: campaigns, lists and labels: {}", workspace_, error.what());
-            wait = 1min;
-        }
-        co_await clock_.sleep_for(wait);
+        const auto rest = co_await copy_catalog(fresh_, store_, workspace_);
+        co_await clock_.sleep_for(rest);
     }
 }
 

@@ -97,16 +97,9 @@ asio::awaitable<void> WorkspaceSync::run() {
 asio::awaitable<void> WorkspaceSync::backfill(bool drain, TellProgress report) {
     observer_.on_progress(report);
     co_await identify();
-    bool catalog_read = false;
-    try {
-        co_await observer_.read_catalog();
-        catalog_read = true;
-    } catch (const instantly::ApiError& error) {
-        spdlog::warn("workspace {}: campaigns, lists and labels: {}", name(), error.what());
-    }
-    if (catalog_read)
-        lead_count_ =
-            co_await store_.run([](store::Transaction& transaction) { return transaction.progress.lead_count(); });
+    co_await observer_.read_catalog();
+    lead_count_ =
+        co_await store_.run([](store::Transaction& transaction) { return transaction.progress.lead_count(); });
     co_await observer_.sweep();
     if (drain) co_await pusher_.drain();
 }

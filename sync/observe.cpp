@@ -29,9 +29,12 @@ SyncStatus sync_status_named(std::string_view name) {
     throw std::invalid_argument{"no sync_status is called " + std::string{name}};
 }
 
-bool is_stale(const Observation& observation, const KnownLead& known) {
-    if (known.written_at && observation.requested_at < *known.written_at) return true;
-    if (known.observed_at && observation.requested_at < *known.observed_at) return true;
+bool is_stale(const Observation& observation, const KnownLead& known, Instant now) {
+    // A time that is still to come was told by a clock that has been set back since, and orders nothing.
+    const auto came_before = [&](const std::optional<Instant>& at) {
+        return at && *at <= now && observation.requested_at < *at;
+    };
+    if (came_before(known.written_at) || came_before(known.observed_at)) return true;
     const auto& updated = observation.lead.content[Field::timestamp_updated];
     const bool may_lag = !known.observed_at || observation.requested_at - *known.observed_at < read_lag_max;
     return may_lag && updated && *updated < known.remote_updated_at;  // canonical times sort as text

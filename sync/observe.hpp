@@ -58,8 +58,9 @@ inline constexpr std::chrono::seconds read_lag_max{60};
 /// Whether the answer is older than what is known of the lead, so that it must not undo anything: asked for before
 /// our last completed write or before the answer that the base rests on, or with an older `timestamp_updated` than
 /// the base (DESIGN §4, Stale pages). That one counts no longer than reads can lag: a server whose clock went back,
-/// or that told a time it did not keep, would not be believed ever again.
-bool is_stale(const Observation& observation, const KnownLead& known);
+/// or that told a time it did not keep, would not be believed ever again. `now`: by the clock that told when it was
+/// asked for.
+bool is_stale(const Observation& observation, const KnownLead& known, Instant now);
 
 /// The row of a lead that nothing stands for here: what Instantly holds.
 LeadRow new_row(const LeadId& id, Observation observation);

@@ -25,6 +25,10 @@ namespace {
 constexpr std::array<std::string_view, 10> mirrors{"firstName", "lastName", "companyName",     "jobTitle", "website",
                                                    "phone",     "email",    "personalization", "campaign", "list_id"};
 
+/// Far more than an address may have (RFC 5321: 254), and less than an index of PostgreSQL takes: a page of leads
+/// does not fail for one of them.
+constexpr std::size_t email_bytes_max = 1000;
+
 /// A bit for each length of a mirror's key: most other keys are told by theirs.
 constexpr std::uint32_t mirror_lengths = [] {
     std::uint32_t lengths = 0;
@@ -91,7 +95,8 @@ bool is_storable(const json& value) {
     });
 }
 
-/// The same for every text and key in a value.
+}  // namespace
+
 json storable_tree(json value) {
     if (is_storable(value)) return value;
     if (value.is_string()) make_storable(value.get_ref<std::string&>());
@@ -103,6 +108,8 @@ json storable_tree(json value) {
         result.emplace(storable(key), storable_tree(std::move(item)));
     return result;
 }
+
+namespace {
 
 json storable_json(Piece&& value) { return storable_tree(json_of(std::move(value))); }
 
@@ -264,6 +271,10 @@ void LeadBuilder::identify(Piece&& value) {
 void LeadBuilder::set(const sync::FieldSpec& spec, Piece&& value) {
     if (is_absent(spec.kind, value)) return;
     auto text = canonical_text(spec.kind, value);
+    if (text && spec.field == sync::Field::email && text->size() > email_bytes_max) {
+        value = *std::move(text);
+        text.reset();
+    }
     if (!text) {
         lead_.unreadable.set(sync::index(spec.field));
         lead_.extra.emplace(spec.name, storable_json(std::move(value)));

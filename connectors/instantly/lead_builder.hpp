@@ -27,6 +27,9 @@ Piece piece_of(nlohmann::json&& value);
 /// Throws nlohmann::json::parse_error for raw JSON that is none, as all that takes a Piece does.
 nlohmann::json json_of(Piece&& value);
 
+/// What PostgreSQL can hold of it: U+FFFD in place of U+0000, in every text and key.
+nlohmann::json storable_tree(nlohmann::json value);
+
 /// Makes a lead of its members, whoever reads them. What is a field, what its value means, which custom variables are
 /// mirrors and what goes to `extra` is said here and nowhere else; parse_lead tells what comes of it.
 class LeadBuilder {

@@ -22,17 +22,30 @@ void append_big_endian(std::string& out, Unsigned value) {
     out.append(bytes.data(), bytes.size());
 }
 
-unsigned hex_digit(char c) { return static_cast<unsigned>(c <= '9' ? c - '0' : c - 'a' + 10); }
+/// Of each character as a digit of a canonical UUID; above 0xF: it is none.
+constexpr std::array<std::uint8_t, 256> digit_values = [] {
+    constexpr std::string_view digits = "0123456789abcdef";
+    std::array<std::uint8_t, 256> values{};
+    values.fill(0xFF);
+    for (std::size_t i = 0; i < digits.size(); ++i)
+        values[static_cast<unsigned char>(digits[i])] = static_cast<std::uint8_t>(i);
+    return values;
+}();
 
-void append_uuid(std::string& out, std::string_view uuid) {
-    if (uuid.size() != 36) throw std::invalid_argument{"not a canonical UUID: " + std::string{uuid}};
+unsigned digit_value(char c) { return digit_values[static_cast<unsigned char>(c)]; }
+
+std::array<char, 16> uuid_bytes(std::string_view uuid) {
+    static constexpr std::array<std::size_t, 16> places{0, 2, 4, 6, 9, 11, 14, 16, 19, 21, 24, 26, 28, 30, 32, 34};
+    bool canonical = uuid.size() == 36 && uuid[8] == '-' && uuid[13] == '-' && uuid[18] == '-' && uuid[23] == '-';
     std::array<char, 16> bytes{};
-    auto* byte = bytes.begin();
-    for (std::size_t i = 0; i < uuid.size(); i += 2) {
-        if (uuid[i] == '-') ++i;
-        *byte++ = static_cast<char>(hex_digit(uuid[i]) << 4U | hex_digit(uuid[i + 1]));
+    for (std::size_t i = 0; canonical && i < bytes.size(); ++i) {
+        const auto high = digit_value(uuid[places[i]]);
+        const auto low = digit_value(uuid[places[i] + 1]);
+        canonical = (high | low) <= 0xFU;
+        bytes[i] = static_cast<char>(high << 4U | low);
     }
-    out.append(bytes.data(), bytes.size());
+    if (!canonical) throw std::invalid_argument{"not a canonical UUID: " + std::string{uuid}};
+    return bytes;
 }
 
 template <class Number>
@@ -105,10 +118,12 @@ void BinaryArray::add(std::string_view value) {
         case Element::int8:
             add_int8(number_in<std::int64_t>(value));
             return;
-        case Element::uuid:
-            length(16);
-            append_uuid(bytes_, value);
+        case Element::uuid: {
+            const auto bytes = uuid_bytes(value);
+            length(bytes.size());
+            bytes_.append(bytes.data(), bytes.size());
             return;
+        }
         case Element::jsonb:
             length(value.size() + 1);
             bytes_.push_back('\1');  // version of the jsonb wire format

@@ -1,3 +1,6 @@
+#include <set>
+#include <string>
+
 #include <spdlog/spdlog.h>
 
 #include "connectors/postgres/binary_array.hpp"
@@ -54,13 +57,16 @@ void Progress::replace_catalog(Catalog catalog, const std::vector<store::Catalog
     BinaryArray data{jsonb};
     BinaryArray names{text};
     BinaryArray numbers{int4};
+    std::set<std::string> known;
     for (const auto& row : rows) {
-        if (!sync::canonical(sync::Kind::uuid, row.id)) {
+        const auto id = sync::canonical(sync::Kind::uuid, row.id);
+        if (!id) {
             spdlog::warn(R"(workspace {}: {} "{}" has no usable id ("{}") and is left out)", workspace_,
                          table_of(catalog).name, row.name, row.id);
             continue;
         }
-        ids.add(row.id);
+        if (!known.insert(*id).second) continue;  // PostgreSQL refuses an upsert that meets a row twice
+        ids.add(*id);
         data.add(row.data.dump());
         names.add(row.name);
         numbers.add_or_null(row.number ? sync::Value{std::to_string(*row.number)} : std::nullopt);

@@ -379,17 +379,20 @@ void Leads::note_reformatted(std::span<const store::Reformatted> leads) {
             std::chrono::seconds{raw_hash_kept}.count());
 }
 
-std::vector<InstantlyId> Leads::newest_time_ordered(int limit) {
+std::vector<InstantlyId> Leads::newest_time_ordered(int limit, const std::optional<InstantlyId>& up_to) {
     // Ids from the far future of the version-7 clock are random old ones: a year ahead leaves those few behind.
     static const Statement statement{"newest_time_ordered", R"sql(
         SELECT instantly_id FROM sync.base
         WHERE workspace = $1 AND substr(instantly_id::text, 15, 1) = '7' AND gone_at IS NULL AND deleted_at IS NULL
           AND instantly_id < (lpad(to_hex((extract(epoch FROM now() + interval '1 year') * 1000)::int8), 12, '0')
                               || '70008000000000000000')::uuid
+          AND instantly_id <= coalesce($3::uuid, 'ffffffff-ffff-ffff-ffff-ffffffffffff')
         ORDER BY instantly_id DESC LIMIT $2
     )sql"};
+    const auto known = up_to ? std::optional{up_to->text} : std::nullopt;
     std::vector<InstantlyId> ids;
-    for (const auto& row : execute(transaction_, statement, workspace_, limit)) ids.push_back({row[0].c_str()});
+    for (const auto& row : execute(transaction_, statement, workspace_, limit, known))
+        ids.push_back({row[0].c_str()});
     return ids;
 }
 

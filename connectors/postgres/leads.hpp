@@ -33,7 +33,8 @@ public:
     std::vector<sync::LeadId> with_emails(const std::vector<std::string>& emails) override;
     void insert(std::span<const sync::LeadRow> leads) override;
     void update(std::span<const sync::LeadRow> leads) override;
-    std::vector<sync::InstantlyId> newest_time_ordered(int limit) override;
+    std::vector<sync::InstantlyId> newest_time_ordered(int limit,
+                                                       const std::optional<sync::InstantlyId>& up_to) override;
     void note_reformatted(std::span<const store::Reformatted> leads) override;
     std::optional<std::string> id_before(const std::string& id, std::int64_t leads) override;
     std::optional<std::string> halfway(const std::string& cursor, const std::optional<std::string>& end,

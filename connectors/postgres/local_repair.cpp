@@ -12,11 +12,14 @@ using sync::LeadId;
 
 namespace {
 
-/// Whether row `l` and base `b` tell different things of themselves, whatever they hold. Capture writes both in one
-/// transaction, of which a statement sees all or nothing.
+/// Whether row `l` and base `b` tell different things of themselves, whatever was edited: a row that is gone, back,
+/// or of another time than its base. Capture and the sync write both in one transaction, of which a statement sees
+/// all or nothing.
 constexpr auto is_broken = R"sql(
     CASE WHEN b.deleted_at IS NOT NULL THEN l.id IS NOT NULL
-         ELSE b.gone_at IS NULL AND b.content_hash <> 0 AND l.instantly_id IS DISTINCT FROM b.instantly_id END
+         ELSE b.gone_at IS NULL AND b.content_hash <> 0
+              AND (l.instantly_id IS DISTINCT FROM b.instantly_id
+                   OR l.timestamp_updated IS DISTINCT FROM b.remote_updated_at) END
 )sql";
 
 /// In order: most leads lie in both tables as they did in the pages that brought them. Each row is read by its key
@@ -28,8 +31,8 @@ const Statement& compare() {
         SELECT b.lead_id, b.instantly_id, {0}
         FROM (SELECT * FROM sync.base WHERE workspace = $1 AND lead_id > $2 ORDER BY lead_id LIMIT $3) b
         LEFT JOIN LATERAL (SELECT * FROM crm.leads WHERE workspace = $1 AND id = b.lead_id OFFSET 0) l ON true
-        WHERE ({0} OR (l.sync_status = 'synced' AND b.deleted_at IS NULL AND b.gone_at IS NULL AND b.expected IS NULL
-                       AND NOT ({1})
+        WHERE ({0} OR (b.deleted_at IS NULL AND b.gone_at IS NULL AND b.expected IS NULL
+                       AND (l.sync_status IN ('pending', 'verifying') OR (l.sync_status = 'synced' AND NOT ({1})))
                        AND NOT EXISTS (SELECT FROM sync.queue q WHERE q.workspace = $1 AND q.lead_id = b.lead_id)))
         )sql",
         is_broken, row_agrees_with_base(Agreement::everywhere));
@@ -62,7 +65,8 @@ const Statement& queue_edits() {
     static const Statement statement{"queue_edits", R"sql(
         WITH edited AS (
             SELECT l.id FROM crm.leads l
-            WHERE l.workspace = $1 AND l.id = ANY ($2::uuid[]) AND l.sync_status = 'synced'
+            WHERE l.workspace = $1 AND l.id = ANY ($2::uuid[])
+              AND l.sync_status IN ('synced', 'pending', 'verifying')
             ORDER BY l.id FOR NO KEY UPDATE SKIP LOCKED
         ), queued AS (
             INSERT INTO sync.queue (workspace, lead_id, kind, edited_at)
@@ -100,7 +104,8 @@ store::Repaired Leads::repair(const std::optional<LeadId>& after, int limit) {
             execute(transaction_, show_anew(), workspace_, array_of(broken)).affected_rows());
     std::vector<LeadId> edited;
     for (const auto& lead : load(others, store::Lock::none, {}))
-        if (sync::differ_both_ways(lead.local, lead.base.content)) edited.push_back(lead.id);
+        if (lead.status != sync::SyncStatus::synced || sync::differ_both_ways(lead.local, lead.base.content))
+            edited.push_back(lead.id);
     if (!edited.empty())
         repaired.edited = static_cast<std::int64_t>(
             execute(transaction_, queue_edits(), workspace_, array_of(edited)).affected_rows());

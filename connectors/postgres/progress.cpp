@@ -208,13 +208,25 @@ std::optional<std::chrono::milliseconds> Progress::active_ago() {
     return age_of(execute(transaction_, statement, workspace_));
 }
 
-void Progress::checked_new_leads(std::chrono::milliseconds ago) {
+void Progress::checked_new_leads(std::chrono::milliseconds ago, const std::optional<sync::InstantlyId>& last) {
     static const Statement statement{"checked_new_leads", R"sql(
         UPDATE crm.workspaces
         SET new_leads_checked_at = now() - $2::int8 * interval '1 millisecond', updated_at = now()
         WHERE name = $1
     )sql"};
+    static const Statement remember{"remember_new_leads", R"sql(
+        INSERT INTO sync.new_leads (workspace, read_to) VALUES ($1, $2::uuid)
+        ON CONFLICT (workspace) DO UPDATE SET read_to = excluded.read_to
+    )sql"};
     execute(transaction_, statement, workspace_, ago.count());
+    if (last) execute(transaction_, remember, workspace_, last->text);
+}
+
+std::optional<sync::InstantlyId> Progress::new_leads_read_to() {
+    static const Statement statement{"new_leads_read_to", "SELECT read_to FROM sync.new_leads WHERE workspace = $1"};
+    const auto rows = execute(transaction_, statement, workspace_);
+    if (rows.empty()) return std::nullopt;
+    return sync::InstantlyId{rows[0][0].c_str()};
 }
 
 void Progress::set_state(const std::string& state, const std::optional<std::string>& reason) {

@@ -27,7 +27,8 @@ public:
     bool is_backfilled() override;
     std::optional<std::chrono::milliseconds> fresh_ago() override;
     std::chrono::milliseconds sweep_took() override;
-    void checked_new_leads(std::chrono::milliseconds ago) override;
+    void checked_new_leads(std::chrono::milliseconds ago, const std::optional<sync::InstantlyId>& last) override;
+    std::optional<sync::InstantlyId> new_leads_read_to() override;
     std::optional<std::chrono::milliseconds> new_leads_ago() override;
     void report_active(std::int64_t leads, std::optional<std::chrono::milliseconds> ago) override;
     std::optional<std::chrono::milliseconds> active_ago() override;

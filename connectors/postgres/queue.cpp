@@ -374,28 +374,33 @@ void Queue::enqueue(const std::vector<sync::LeadId>& ids) {
     if (!ids.empty()) execute(transaction_, statement, workspace_, array_of(ids));
 }
 
-void Queue::look_again(const std::vector<sync::LeadId>& ids, std::chrono::milliseconds delay) {
+std::vector<sync::LeadId> Queue::look_again(const std::vector<sync::LeadId>& ids, std::chrono::milliseconds delay) {
     static const Statement statement{"look_again", R"sql(
         INSERT INTO sync.queue (workspace, lead_id, due_at)
         SELECT $1, u.lead_id, now() + $3::int8 * interval '1 millisecond' FROM unnest($2::uuid[]) AS u(lead_id)
         ORDER BY u.lead_id
         ON CONFLICT (workspace, lead_id) DO NOTHING
     )sql"};
-    if (ids.empty()) return;
+    std::vector<sync::LeadId> being_queued;
+    if (ids.empty()) return being_queued;
     transaction_.conn().prepare(statement.name, statement.sql);
     auto& around = dynamic_cast<pqxx::dbtransaction&>(transaction_);  // std::bad_cast where there is none
     for (const auto& id : ids) {
         pqxx::subtransaction attempt{around};
         try {
             // As text, which opens the savepoint: in libpqxx 6 a prepared statement does not.
-            attempt.exec("SET LOCAL lock_timeout = '100ms'");
+            // Together they are waited for as long as one: this transaction has places of the queue meanwhile.
+            attempt.exec(being_queued.empty() ? "SET LOCAL lock_timeout = '100ms'"
+                                              : "SET LOCAL lock_timeout = '1ms'");
             attempt.exec_prepared(statement.name, workspace_, array_of(std::vector{id}), delay.count());
             attempt.commit();
         } catch (const pqxx::sql_error&) {
             attempt.abort();  // the lock is held by the edit that queues the lead itself
+            being_queued.push_back(id);
         }
     }
     transaction_.exec("SET LOCAL lock_timeout = " + std::to_string(lock_patience.count()));
+    return being_queued;
 }
 
 void Queue::forget_dead(const std::vector<sync::LeadId>& ids) {

@@ -37,7 +37,8 @@ public:
     void resent(const std::vector<store::FailedClaim>& failed) override;
     std::vector<sync::LeadId> dead_letter(const std::vector<store::FailedClaim>& failed) override;
     void enqueue(const std::vector<sync::LeadId>& ids) override;
-    void look_again(const std::vector<sync::LeadId>& ids, std::chrono::milliseconds delay) override;
+    std::vector<sync::LeadId> look_again(const std::vector<sync::LeadId>& ids,
+                                         std::chrono::milliseconds delay) override;
     void forget_dead(const std::vector<sync::LeadId>& ids) override;
     std::vector<store::Claim> release_lease(std::int64_t token) override;
     std::vector<store::Claim> release_all() override;

@@ -211,9 +211,9 @@ public:
     /// Their outcome is known.
     virtual void forget_creates(const std::vector<sync::LeadId>& ids) = 0;
 
-    /// The newest ids that say when they were made, newest first, of leads that count() counts. New ones come after
-    /// them.
-    virtual std::vector<sync::InstantlyId> newest_time_ordered(int limit) = 0;
+    /// The newest ids that say when they were made, newest first, of leads that count() counts; none behind `up_to`.
+    virtual std::vector<sync::InstantlyId> newest_time_ordered(int limit,
+                                                               const std::optional<sync::InstantlyId>& up_to) = 0;
     /// The id so many of those leads before `id`: a cursor in place of one that the server refuses. Nothing: there
     /// are not so many.
     virtual std::optional<std::string> id_before(const std::string& id, std::int64_t leads) = 0;

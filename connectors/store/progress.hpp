@@ -43,7 +43,7 @@ struct SweepStep {
     std::int64_t changed = 0;
 };
 
-/// A campaign, lead list or lead label as `crm` shows it.
+/// A campaign, lead list or lead label as `crm` shows it. No text in it holds U+0000.
 struct CatalogRow {
     std::string id;
     std::string name;
@@ -99,8 +99,11 @@ public:
     virtual std::optional<std::chrono::milliseconds> fresh_ago() = 0;
     /// How long the last complete sweep took; 0 before the first.
     virtual std::chrono::milliseconds sweep_took() = 0;
-    /// New leads were looked for: whatever was there `ago` is here.
-    virtual void checked_new_leads(std::chrono::milliseconds ago) = 0;
+    /// New leads were looked for: whatever was there `ago` is here. `last`: the last that was shown; nothing: none
+    /// was.
+    virtual void checked_new_leads(std::chrono::milliseconds ago, const std::optional<sync::InstantlyId>& last) = 0;
+    /// The last that a look has shown: what was added since lies behind it. Nothing before the first.
+    virtual std::optional<sync::InstantlyId> new_leads_read_to() = 0;
     /// Since new leads were looked for, or, before the first time, since the first sweep was complete; nothing
     /// before.
     virtual std::optional<std::chrono::milliseconds> new_leads_ago() = 0;
@@ -120,7 +123,8 @@ public:
     virtual void record_spent(const std::vector<SpentSecond>& seconds) = 0;
     virtual std::vector<SpentSecond> spent() = 0;
 
-    /// Makes the table equal to a complete listing: rows that are not in it go.
+    /// Makes the table equal to a complete listing: rows that are not in it go. One whose id is no UUID is left out;
+    /// of several of one id, in whatever case, the first counts.
     virtual void replace_catalog(Catalog catalog, const std::vector<CatalogRow>& rows) = 0;
 
     /// Removes history older than `keep`, at most `limit` rows; how many there were.

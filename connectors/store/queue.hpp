@@ -124,8 +124,9 @@ public:
     /// the caller found. Leads given up on stay so.
     virtual void enqueue(const std::vector<sync::LeadId>& ids) = 0;
     /// Queues leads to be looked at after `delay`, unless they are queued already. A row that an open transaction is
-    /// queueing is not waited for: that one does it.
-    virtual void look_again(const std::vector<sync::LeadId>& ids, std::chrono::milliseconds delay) = 0;
+    /// queueing is not waited for: that one does it, if it commits. Returns those.
+    virtual std::vector<sync::LeadId> look_again(const std::vector<sync::LeadId>& ids,
+                                                 std::chrono::milliseconds delay) = 0;
     /// Leads given up on that are in agreement after all.
     virtual void forget_dead(const std::vector<sync::LeadId>& ids) = 0;
 

@@ -59,9 +59,17 @@ TEST(BinaryArray, TravelsAsThePostgresArrayItStandsFor) {
     EXPECT_EQ(echoed(none, "text[]"), "{}");
 }
 
-TEST(BinaryArray, RefusesWhatIsNoUuid) {
+TEST(BinaryArray, RefusesWhatIsNoCanonicalUuidAndHoldsTheOthers) {
     BinaryArray uuids{BinaryArray::Element::uuid};
-    EXPECT_THROW(uuids.add("not-a-uuid"), std::invalid_argument);
+    uuids.add("01959272-5d2b-7a87-a5d7-199e472e6366");
+    for (const auto* text :
+         {"not-a-uuid", "", "01959272-5D2B-7A87-A5D7-199E472E6366", "01959272-5d2b-7a87-a5d7-199e472e636g",
+          "01959272-5d2b-7a87-a5d7-199e472e636/", "01959272-5d2b-7a87-a5d7-199e472e636\xE9",
+          "01959272-5d2b-7a87-a5d7-199e472e636-", "019592725d2b7a87a5d7199e472e63660000",
+          "0195927-25d2b-7a87-a5d7-199e472e6366", "01959272-5d2b-7a87-a5d7-199e472e63660"})
+        EXPECT_THROW(uuids.add(text), std::invalid_argument) << text;
+    uuids.add("fedcba98-7654-4210-8000-000000000009");
+    EXPECT_EQ(echoed(uuids, "uuid[]"), "{01959272-5d2b-7a87-a5d7-199e472e6366,fedcba98-7654-4210-8000-000000000009}");
 }
 
 }  // namespace

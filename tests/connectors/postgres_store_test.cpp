@@ -46,7 +46,9 @@ TEST(PostgresStore, DoesNotWaitForAnOpenTransactionThatQueuesTheLeadItself) {
     edit.exec("UPDATE crm.leads SET first_name = 'Ada'");
 
     const auto began = std::chrono::steady_clock::now();
-    store.run_blocking([&](store::Transaction& transaction) { transaction.queue.look_again({edited, other}, 1h); });
+    store.run_blocking([&](store::Transaction& transaction) {
+        EXPECT_EQ(transaction.queue.look_again({edited, other}, 1h), std::vector{edited});
+    });
     EXPECT_LT(std::chrono::steady_clock::now() - began, 5s);
     edit.commit();
     store.run_blocking([](store::Transaction& transaction) {

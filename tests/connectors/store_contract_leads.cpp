@@ -240,8 +240,8 @@ TEST_P(LeadsContract, FindsLeadsByEmailWhateverItsCase) {
 }
 
 TEST_P(LeadsContract, KnowsTheNewestIdThatTellsWhenItWasMade) {
-    const auto newest = [&] {
-        return store_->run([](Transaction& transaction) { return transaction.leads.newest_time_ordered(2); });
+    const auto newest = [&](const std::optional<sync::InstantlyId>& up_to = std::nullopt) {
+        return store_->run([&](Transaction& transaction) { return transaction.leads.newest_time_ordered(2, up_to); });
     };
     EXPECT_TRUE(newest().empty());
     auto random = agreed_lead(1);
@@ -252,6 +252,7 @@ TEST_P(LeadsContract, KnowsTheNewestIdThatTellsWhenItWasMade) {
     EXPECT_TRUE(newest().empty());
     synced({3, 5, 4});
     EXPECT_EQ(newest(), (std::vector{instantly_id(5), instantly_id(4)}));
+    EXPECT_EQ(newest(instantly_id(4)), (std::vector{instantly_id(4), instantly_id(3)}));
     mark_gone(5, sync::RemoteDeletes::mark);
     store_->erase(lead_id(4));
     EXPECT_EQ(newest(), std::vector{instantly_id(3)}) << "the others are no cursors any more";

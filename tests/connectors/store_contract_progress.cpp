@@ -248,7 +248,7 @@ TEST_P(ProgressContract, KeepsHowOldNewAndActiveLeadsAreByNow) {
     EXPECT_EQ(active_ago(), std::nullopt);
     EXPECT_EQ(new_ago(), std::nullopt);
     report(30min);
-    store_->run([](Transaction& transaction) { transaction.progress.checked_new_leads(10min); });
+    store_->run([](Transaction& transaction) { transaction.progress.checked_new_leads(10min, instantly_id(1)); });
     store_->advance(1h);
     EXPECT_GE(*active_ago(), 90min);
     EXPECT_LT(*active_ago(), 91min);
@@ -269,8 +269,24 @@ TEST_P(ProgressContract, KnowsNoNewerLeadsThanTheFirstSweepUntilTheyWereLookedFo
     ASSERT_TRUE(new_ago());
     EXPECT_GE(*new_ago(), 60min);
     EXPECT_LT(*new_ago(), 61min);
-    store_->run([](Transaction& transaction) { transaction.progress.checked_new_leads(0ms); });
+    store_->run([](Transaction& transaction) { transaction.progress.checked_new_leads(0ms, std::nullopt); });
     EXPECT_LT(*new_ago(), 1min);
+}
+
+TEST_P(ProgressContract, KnowsHowFarNewLeadsWereLookedFor) {
+    const auto read_to = [&] {
+        return store_->run([](Transaction& transaction) { return transaction.progress.new_leads_read_to(); });
+    };
+    const auto look = [&](const std::optional<sync::InstantlyId>& last) {
+        store_->run([&](Transaction& transaction) { transaction.progress.checked_new_leads(0ms, last); });
+    };
+    EXPECT_EQ(read_to(), std::nullopt);
+    look(instantly_id(2));
+    EXPECT_EQ(read_to(), instantly_id(2));
+    look(std::nullopt);
+    EXPECT_EQ(read_to(), instantly_id(2)) << "none was shown, and none was taken away";
+    look(instantly_id(1));
+    EXPECT_EQ(read_to(), instantly_id(1)) << "the server has no newer one any more";
 }
 
 TEST_P(ProgressContract, TakesNoSweepForNothing) {
@@ -295,7 +311,7 @@ TEST_P(ProgressContract, ShowsStateAndReason) {
     store_->run([](Transaction& transaction) {
         transaction.progress.set_state("paused", "the key was revoked");
         transaction.progress.report_requests(17);
-        transaction.progress.checked_new_leads(0ms);
+        transaction.progress.checked_new_leads(0ms, std::nullopt);
     });
     EXPECT_EQ(store_->workspace().state, "paused");
     EXPECT_EQ(store_->workspace().reason, "the key was revoked");
@@ -345,6 +361,23 @@ TEST_P(ProgressContract, MakesACatalogueEqualToTheListing) {
     replace(Catalog::campaigns, {});
     EXPECT_TRUE(store_->catalog(Catalog::campaigns).empty());
     EXPECT_EQ(store_->catalog(Catalog::lead_labels).size(), 1);
+}
+
+TEST_P(ProgressContract, KnowsACatalogueRowByItsIdInWhateverCase) {
+    const std::string upper_case_id = "CCCCCCCC-0000-4000-8000-000000000001";
+    const nlohmann::json data{{"k\uFFFD", "a\uFFFDb \" \\ ✓"}};
+    const std::vector<CatalogRow> twice{{upper_case_id, "a\uFFFDb", 1, data}, {campaign_id, "the same", 2, data}};
+    const std::vector<CatalogRow> renamed{{campaign_id, "renamed", 1, data}};
+    for (const auto& listing : {twice, renamed, twice}) {
+        store_->run(
+            [&](Transaction& transaction) { transaction.progress.replace_catalog(Catalog::campaigns, listing); });
+        const auto rows = store_->catalog(Catalog::campaigns);
+        ASSERT_EQ(rows.size(), 1);
+        EXPECT_EQ(rows[0].id, campaign_id);
+        EXPECT_EQ(rows[0].name, listing[0].name);
+        EXPECT_EQ(rows[0].number, 1);
+        EXPECT_EQ(rows[0].data, data);
+    }
 }
 
 TEST_P(ProgressContract, KeepsWhatWasSpentLately) {

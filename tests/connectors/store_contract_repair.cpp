@@ -73,6 +73,27 @@ TEST_P(RepairContract, QueuesEditsThatNobodyHasToldOf) {
     EXPECT_TRUE(load(1)->edited_at);
 }
 
+TEST_P(RepairContract, QueuesRowsThatSayTheyWaitAndWaitForNothing) {
+    synced({1, 2, 3});
+    store_->run([](Transaction& transaction) {
+        transaction.leads.set_status({lead_id(1)}, SyncStatus::pending, std::nullopt);
+        transaction.leads.set_status({lead_id(2)}, SyncStatus::verifying, std::nullopt);
+    });
+    EXPECT_EQ(repair().edited, 2);
+    EXPECT_EQ(backlog(store::HoldKind::change), 2);
+    EXPECT_EQ(repair().edited, 0);
+}
+
+TEST_P(RepairContract, TakesARowOfAnotherTimeThanItsBaseForOneThatIsGone) {
+    synced({1, 2});
+    store_->update_unseen(lead_id(1),
+                          [](sync::Content& row) { row[Field::timestamp_updated] = "2020-01-01T00:00:00.000Z"; });
+    EXPECT_EQ(repair().shown_anew, 1);
+    EXPECT_EQ(look_up(1)->content_hash, 0);
+    EXPECT_NE(look_up(2)->content_hash, 0);
+    EXPECT_EQ(repair().shown_anew, 0);
+}
+
 TEST_P(RepairContract, QueuesRowsToBeCreatedThatNobodyHasToldOf) {
     synced({1});
     const auto told = store_->insert(content({{"email", "told@acme.io"}, {"campaign", campaign_id}}));

@@ -1,4 +1,5 @@
 #include <memory>
+#include <random>
 #include <sstream>
 #include <string>
 #include <utility>
@@ -35,6 +36,19 @@ TEST(BadInput, ALeadThatBreaksTheDocumentationIsKeptAsFarAsItGoesAndHoldsUpNoOth
             EXPECT_EQ(length, "1");
         }
     }
+}
+
+TEST(BadInput, AnEmailThatNoIndexTakesIsKeptInExtraAndHoldsUpNoOther) {
+    SyncedWorld world{{.leads = 120}};
+    std::mt19937_64 random{1};
+    std::string endless;  // and of a kind that can't be compressed
+    while (endless.size() < 9000) endless += std::to_string(random());
+    world.instantly().edit(documented, {{"email", endless + "@acme.io"}});
+    world.backfill_and_drain();
+    EXPECT_EQ(world.value("SELECT count(*) FROM crm.leads"), "120");
+    EXPECT_EQ(world.value(std::string{"SELECT email IS NULL AND extra ->> 'email' = '"} + endless
+                          + "@acme.io' FROM crm.leads WHERE instantly_id = '" + documented + "'"),
+              "t");
 }
 
 /// What is logged while it lives.
@@ -126,6 +140,47 @@ TEST(BadInput, AMissingScopePausesTheWorkspaceVisiblyAndItRecovers) {
     world.instantly().set_switches({{"scopes", nlohmann::json::array({"all:all"})}});
     EXPECT_TRUE(world.becomes("SELECT sync_status FROM crm.leads WHERE instantly_id = '" + lead + "'", "synced"));
     EXPECT_TRUE(world.becomes("SELECT state FROM crm.workspaces", "following"));
+}
+
+TEST(BadInput, AKeyThatMayNotReadLabelsStillFillsCampaignsAndLists) {
+    SyncedWorld world{{.leads = 50}};
+    world.instantly().set_switches(
+        {{"scopes", nlohmann::json::array({"leads:all", "workspaces:read", "campaigns:read", "lead_lists:read",
+                                           "workspace_billing:read"})}});
+    Log log;
+    world.start();
+    EXPECT_TRUE(world.becomes("SELECT leads_on_instantly FROM crm.workspaces", "50")) << "it is read after labels";
+    world.stop();
+    EXPECT_EQ(world.value("SELECT count(*) FROM crm.campaigns"), "5");
+    EXPECT_EQ(world.value("SELECT count(*) FROM crm.lead_lists"), "3");
+    EXPECT_EQ(world.value("SELECT count(*) FROM crm.lead_labels"), "0");
+    EXPECT_EQ(log.lines_with("lead labels: GET /api/v2/lead-labels: 403"), 1);
+}
+
+TEST(BadInput, AListingThatCannotBeStoredHoldsUpNoOther) {
+    SyncedWorld world{{.leads = 10}};
+    world.sql("ALTER TABLE crm.campaigns ADD CHECK (name <> 'Campaign 1')");
+    Log log;
+    world.backfill_and_drain();
+    EXPECT_EQ(world.value("SELECT count(*) FROM crm.leads"), "10");
+    EXPECT_EQ(world.value("SELECT count(*) FROM crm.campaigns"), "0");
+    EXPECT_EQ(world.value("SELECT count(*) FROM crm.lead_lists"), "3");
+    EXPECT_EQ(world.value("SELECT count(*) FROM crm.lead_labels"), "3");
+    EXPECT_EQ(log.lines_with("workspace acme: campaigns: PostgreSQL: "), 1);
+}
+
+TEST(BadInput, ACampaignThatPostgreSqlCannotHoldIsKeptAsFarAsItGoesAndHoldsUpNoOther) {
+    SyncedWorld world{{.leads = 10}};
+    constexpr auto campaigns = R"({"items": [
+        {"id": "AAAAAAAA-0000-4000-8000-00000000000B", "name": "a\u0000b\ud83d", "k\u0000": ["\u0000", "\\u0000"]},
+        {"id": "bbbbbbbb-0000-4000-8000-000000000002", "name": "whole"}]})";
+    world.instantly().add_fault({{"kind", "garbage"}, {"path", "/api/v2/campaigns"}, {"body", campaigns}});
+    world.backfill_and_drain();
+    EXPECT_EQ(world.value("SELECT string_agg(name, ', ' ORDER BY id) FROM crm.campaigns"), "a\uFFFDb\uFFFD, whole");
+    const std::string broken = " FROM crm.campaigns WHERE id = 'aaaaaaaa-0000-4000-8000-00000000000b'";
+    EXPECT_EQ(world.value("SELECT data ->> 'name'" + broken), "a\uFFFDb\uFFFD");
+    EXPECT_EQ(world.value("SELECT data -> 'k\uFFFD' ->> 0" + broken), "\uFFFD");
+    EXPECT_EQ(world.value("SELECT data -> 'k\uFFFD' ->> 1" + broken), "\\u0000") << "these are but six characters";
 }
 
 TEST(BadInput, ALeadThatInstantlyRefusesIsMarkedAndHoldsUpNoOther) {

@@ -1,5 +1,8 @@
 #include "daemon/change_guard.hpp"
 
+#include <optional>
+#include <vector>
+
 #include <boost/asio/co_spawn.hpp>
 #include <boost/asio/detached.hpp>
 #include <gtest/gtest.h>
@@ -28,6 +31,19 @@ protected:
     void write() {
         written_.set();
         run();
+    }
+    /// An answer with edits of these leads comes and is written, while no other is. How many leads were left for it.
+    std::optional<std::int64_t> bring(const std::vector<sync::InstantlyId>& edited) {
+        std::optional<std::int64_t> left;
+        auto task = [](ChangeGuard* guard, const std::vector<sync::InstantlyId>* leads,
+                       std::optional<std::int64_t>* told) -> boost::asio::awaitable<void> {
+            auto share = co_await guard->reserve(static_cast<std::int64_t>(leads->size()));
+            *told = share.left();
+            share.taken(*leads);
+        };
+        boost::asio::co_spawn(io_, task(&guard_, &edited, &left), boost::asio::detached);
+        run();
+        return left;
     }
     void run() {
         io_.restart();
@@ -69,6 +85,53 @@ TEST_F(ChangeGuardTest, HoldsUpNothingWhereNothingWasKnown) {
     guard_.begin(0, 0);
     for (int i = 0; i < 24; ++i) answer(100);
     EXPECT_EQ(being_written_, 24) << "a first backfill is not written page by page";
+}
+
+TEST_F(ChangeGuardTest, CountsALeadOnceHoweverOftenItIsEdited) {
+    const sync::InstantlyId ada{"ada"};
+    const sync::InstantlyId bob{"bob"};
+    guard_.begin(1000, 0);
+    EXPECT_EQ(bring({ada}), 150);
+    EXPECT_EQ(bring({ada}), 149);
+    EXPECT_EQ(bring({ada, bob}), 149);
+    EXPECT_EQ(bring({}), 148);
+    EXPECT_TRUE(guard_.has_let_in(ada));
+    EXPECT_FALSE(guard_.has_let_in({"cid"}));
+}
+
+TEST_F(ChangeGuardTest, CountsAnewWithEachSweep) {
+    const sync::InstantlyId ada{"ada"};
+    guard_.begin(1000, 0);
+    bring({ada});
+    guard_.begin(1000, 0);
+    EXPECT_FALSE(guard_.has_let_in(ada));
+    EXPECT_EQ(bring({ada}), 150);
+    EXPECT_EQ(bring({}), 149);
+}
+
+TEST_F(ChangeGuardTest, CountsWhatWasWrittenBeforeARestartByItsNumber) {
+    const sync::InstantlyId ada{"ada"};
+    guard_.begin(1000, 100);
+    EXPECT_EQ(bring({ada}), 50);
+    guard_.know(90);
+    EXPECT_EQ(bring({}), 49) << "less is known durably than here";
+    guard_.know(120);
+    EXPECT_EQ(bring({}), 30);
+}
+
+TEST_F(ChangeGuardTest, DoesNotCountWhatWasNotWritten) {
+    guard_.begin(1000, 0);
+    answer(50);
+    write();
+    ASSERT_EQ(done_, 1);
+    EXPECT_EQ(bring({}), 150);
+}
+
+TEST_F(ChangeGuardTest, RemembersNoLeadWhereAnyNumberMayChange) {
+    const sync::InstantlyId ada{"ada"};
+    guard_.begin(0, 0);
+    EXPECT_EQ(bring({ada}), std::nullopt);
+    EXPECT_FALSE(guard_.has_let_in(ada));
 }
 
 }  // namespace

@@ -128,6 +128,29 @@ TEST(Failures, SlowLeadsHoldUpNoOther) {
     EXPECT_EQ(world.value("SELECT count(*) FROM crm.leads WHERE phone = '+1 slow' AND sync_status = 'synced'"), "0");
 }
 
+// What a page shows of a row that somebody is writing is left to the edit that queues it, and an edit can be taken
+// back.
+TEST(Failures, WhatAPageShowedOfARowWhoseEditWasTakenBackIsNotForgotten) {
+    WorldSettings settings{.leads = 50};
+    settings.rest = 1h;
+    SyncedWorld world{settings};
+    world.backfill_and_drain();
+    const auto lead = world.campaign_leads(1).at(0);
+    const auto row = " WHERE instantly_id = '" + lead + "'";
+    const auto* queued = "SELECT count(*) FROM sync.queue";
+    pqxx::connection connection{world.url()};
+    {
+        pqxx::work edit{connection};
+        edit.exec("UPDATE crm.leads SET phone = '+1 taken back'" + row);
+        world.instantly().edit(lead, {{"phone", "+1 there"}});
+        world.sql("UPDATE crm.workspaces SET fresh_as_of = NULL");
+        world.start();
+        ASSERT_TRUE(world.becomes("SELECT fresh_as_of IS NOT NULL FROM crm.workspaces", "t"));
+        EXPECT_EQ(world.value(queued), "0");
+    }
+    EXPECT_TRUE(world.becomes("SELECT phone FROM crm.leads" + row, "+1 there"));
+}
+
 TEST(Failures, AFullPlanHoldsCreatesAndNothingElse) {
     SyncedWorld world{{.leads = 50}};
     world.backfill_and_drain();

@@ -135,7 +135,7 @@ protected:
                 }
                 transaction.leads.note_active(contacted);
                 transaction.progress.report_active(static_cast<std::int64_t>(active), 0ms);
-                if (is_followed) transaction.progress.checked_new_leads(0ms);
+                if (is_followed) transaction.progress.checked_new_leads(0ms, std::nullopt);
             });
             done = true;
         };

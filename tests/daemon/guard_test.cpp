@@ -379,5 +379,27 @@ TEST_F(RemoteEdits, MadeWhileOthersAreHeldAreMeasuredAnew) {
     EXPECT_EQ(undecided("change", "remote"), "6");
 }
 
+TEST_F(RemoteEdits, OfOneLeadCountOnceFromOneSweepToTheNext) {
+    auto settings = limits(changes_guarded);
+    settings.rest = 24h;
+    settings.active = 1s;
+    begin(settings);
+    world().sql(
+        "INSERT INTO sync.active SELECT 'acme', instantly_id, now() + interval '1 day' FROM crm.leads "
+        "ON CONFLICT DO NOTHING");
+    const auto comes_over = [this](const std::string& phone) {
+        edit_there(0, 1, phone);
+        return world().becomes("SELECT phone FROM crm.leads" + where(0), phone);
+    };
+    for (int n = 0; n < 7; ++n) ASSERT_TRUE(comes_over("+1 55" + std::to_string(n)));
+    EXPECT_EQ(undecided("change", "remote"), "0");
+    edit_there(1, 8, "+1 theirs");
+    EXPECT_TRUE(world().becomes(
+        "SELECT count(*) FROM crm.held WHERE decision IS NULL AND kind = 'change' AND side = 'remote'", "3"));
+    EXPECT_EQ(count("phone = '+1 theirs'"), "4") << "with the first they are as many as may change";
+    EXPECT_TRUE(comes_over("+1 again")) << "it counts already";
+    EXPECT_EQ(undecided("change", "remote"), "3");
+}
+
 }  // namespace
 }  // namespace leadsync::daemon

@@ -37,6 +37,22 @@ TEST_F(LocalRepairs, RowsDeletedAndEditedPastTheTriggersAreRepairedByTheNextSwee
     expect_in_step();
 }
 
+TEST_F(LocalRepairs, RowsOfAnOldBackupShowWhatInstantlyHolds) {
+    in_step({.leads = 250, .reading = before_each_sweep});
+    const auto restored = " WHERE instantly_id IN ('" + leads_.at(0) + "', '" + leads_.at(1) + "')";
+    world().sql("CREATE TABLE backup AS SELECT * FROM crm.leads" + restored);
+    world().instantly().edit(leads_.at(0), {{"email_open_count", 7}});
+    edit(1, "phone = '+1 since'");
+    sync_once();
+    EXPECT_EQ(local(0, "email_open_count"), "7");
+    world().sql("UPDATE backup SET sync_status = 'verifying' WHERE instantly_id = '" + leads_.at(1) + "'");
+    unseen("DELETE FROM crm.leads" + restored + "; INSERT INTO crm.leads SELECT * FROM backup");
+    sync_once();
+    EXPECT_EQ(local(0, "email_open_count"), "7");
+    EXPECT_EQ(local(1, "sync_status"), "synced");
+    expect_in_step();
+}
+
 TEST_F(LocalRepairs, RowsInsertedPastTheTriggersBecomeLeads) {
     in_step({.leads = 250, .reading = before_each_sweep});
     unseen(

@@ -53,6 +53,26 @@ TEST_P(NewLeadsStory, AreFoundWhereTheLeadAtWhichTheyBeginWasDeleted) {
     EXPECT_TRUE(world().becomes("SELECT count(*) FROM crm.leads WHERE email = 'later@example.com'", "1"));
 }
 
+// Leads that are created from here, or that a sweep has shown, are known without a look, and can be newer than one
+// that was added on Instantly since the last.
+TEST(NewLeads, AreFoundBeforeManyNewerOnesThatAreKnown) {
+    SyncedWorld world{{.leads = 400, .rest = 1h}};
+    world.sweep();
+    world.start();
+    ASSERT_TRUE(world.becomes("SELECT count(*) FROM sync.new_leads", "1"));
+    world.stop();
+    const auto early = world.instantly().add({{"email", "early@example.com"}, {"campaign", world.any_campaign()}});
+    for (int lead = 0; lead < 60; ++lead)
+        world.instantly().add(
+            {{"email", std::to_string(lead) + "@later.example"}, {"campaign", world.any_campaign()}});
+    world.instantly().set_switches({{"hidden_ids", {early.at("id")}}});
+    world.sweep();
+    ASSERT_EQ(world.value("SELECT count(*) FROM crm.leads"), "460");
+    world.instantly().set_switches({{"hidden_ids", nlohmann::json::array()}});
+    world.start();
+    EXPECT_TRUE(world.becomes("SELECT count(*) FROM crm.leads WHERE email = 'early@example.com'", "1"));
+}
+
 INSTANTIATE_TEST_SUITE_P(UnknownCursors, NewLeadsStory, testing::Values("accept", "400", "404", "ignore", "empty"),
                          [](const auto& choice) { return "Are" + std::string{choice.param}; });
 

@@ -35,6 +35,12 @@ sync::Content readable(const sync::Content& content) {
 /// Neither deleted here nor gone on Instantly.
 bool is_on_both_sides(const ModelBase& base) { return !base.deleted_at && !base.gone_at; }
 
+/// Of a row that waits for nothing: what it holds, or says of itself, is not what was agreed on.
+bool is_untold_edit(const ModelRow& row, const ModelBase& base) {
+    if (row.status == SyncStatus::pending || row.status == SyncStatus::verifying) return true;
+    return row.status == SyncStatus::synced && sync::differ_both_ways(row.content, base.content);
+}
+
 std::vector<LeadId> sorted(std::vector<LeadId> ids) {
     std::ranges::sort(ids);
     ids.erase(std::unique(ids.begin(), ids.end()), ids.end());
@@ -226,14 +232,15 @@ std::vector<LeadId> ModelLeads::with_emails(const std::vector<std::string>& emai
     return ids;
 }
 
-std::vector<InstantlyId> ModelLeads::newest_time_ordered(int limit) {
+std::vector<InstantlyId> ModelLeads::newest_time_ordered(int limit, const std::optional<InstantlyId>& up_to) {
     const auto too_new = sync::first_id_at(transaction_.now() + std::chrono::days{365});
     std::vector<InstantlyId> ids;
     const auto& bases = transaction_.read().bases;
     const auto& known = bases.by_instantly_id();
     for (auto lead = known.lower_bound({too_new}); lead != known.begin() && static_cast<int>(ids.size()) < limit;) {
         --lead;
-        if (sync::is_time_ordered(lead->first) && is_on_both_sides(bases.at(lead->second)))
+        if ((!up_to || lead->first <= *up_to) && sync::is_time_ordered(lead->first)
+            && is_on_both_sides(bases.at(lead->second)))
             ids.push_back(lead->first);
     }
     return ids;
@@ -426,12 +433,12 @@ store::Repaired ModelLeads::repair(const std::optional<LeadId>& after, int limit
         const bool is_there = row != state.rows.end();
         if (base.deleted_at ? is_there
                             : !base.gone_at && base.content_hash != 0
-                                  && !(is_there && row->second.instantly_id == base.instantly_id))
+                                  && !(is_there && row->second.instantly_id == base.instantly_id
+                                       && row->second.content[Field::timestamp_updated] == base.remote_updated_at))
             broken.push_back(id);
-        const bool is_at_rest = is_there && row->second.status == SyncStatus::synced && !base.deleted_at
-                                && !base.gone_at && !base.expected && !state.queue.contains(id);
-        if (is_at_rest && !locked_.contains(id) && sync::differ_both_ways(row->second.content, base.content))
-            edited.push_back(id);
+        const bool is_at_rest = is_there && !base.deleted_at && !base.gone_at && !base.expected
+                                && !state.queue.contains(id) && !locked_.contains(id);
+        if (is_at_rest && is_untold_edit(row->second, base)) edited.push_back(id);
         if (++compared == limit) {
             repaired.last = id;
             break;

@@ -51,7 +51,8 @@ public:
     std::map<sync::LeadId, store::NotedCreate> noted_creates(const std::vector<sync::LeadId>& ids) override;
     std::unordered_map<std::string, sync::LeadId> bury_withdrawn(const std::vector<store::Identity>& leads) override;
     void forget_creates(const std::vector<sync::LeadId>& ids) override;
-    std::vector<sync::InstantlyId> newest_time_ordered(int limit) override;
+    std::vector<sync::InstantlyId> newest_time_ordered(int limit,
+                                                       const std::optional<sync::InstantlyId>& up_to) override;
     std::optional<std::string> id_before(const std::string& id, std::int64_t leads) override;
     std::optional<std::string> halfway(const std::string& cursor, const std::optional<std::string>& end,
                                        int page) override;

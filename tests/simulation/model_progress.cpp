@@ -138,8 +138,14 @@ std::chrono::milliseconds ModelProgress::sweep_took() {
     return std::chrono::round<std::chrono::milliseconds>(*workspace.sweep_completed_at - *workspace.fresh_as_of);
 }
 
-void ModelProgress::checked_new_leads(std::chrono::milliseconds ago) {
-    transaction_.write_workspace().new_leads_checked_at = transaction_.now() - ago;
+void ModelProgress::checked_new_leads(std::chrono::milliseconds ago, const std::optional<sync::InstantlyId>& last) {
+    auto& workspace = transaction_.write_workspace();
+    workspace.new_leads_checked_at = transaction_.now() - ago;
+    if (last) workspace.new_leads_read_to = last;
+}
+
+std::optional<sync::InstantlyId> ModelProgress::new_leads_read_to() {
+    return transaction_.read().workspace.new_leads_read_to;
 }
 
 std::optional<std::chrono::milliseconds> ModelProgress::new_leads_ago() {
@@ -190,7 +196,8 @@ std::vector<store::SpentSecond> ModelProgress::spent() { return transaction_.rea
 void ModelProgress::replace_catalog(store::Catalog catalog, const std::vector<store::CatalogRow>& rows) {
     std::map<std::string, store::CatalogRow> complete;
     for (const auto& row : rows)
-        if (sync::canonical(sync::Kind::uuid, row.id)) complete[row.id] = row;
+        if (const auto id = sync::canonical(sync::Kind::uuid, row.id))
+            complete.try_emplace(*id, row).first->second.id = *id;
     transaction_.write().catalogs[catalog] = std::move(complete);
 }
 

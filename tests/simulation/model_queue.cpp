@@ -231,9 +231,10 @@ void ModelQueue::enqueue(const std::vector<LeadId>& ids) {
     }
 }
 
-void ModelQueue::look_again(const std::vector<LeadId>& ids, std::chrono::milliseconds delay) {
+std::vector<LeadId> ModelQueue::look_again(const std::vector<LeadId>& ids, std::chrono::milliseconds delay) {
     for (const auto& id : ids)
         transaction_.write().queue.try_emplace(id, ModelQueued{.due_at = transaction_.now() + delay});
+    return {};
 }
 
 void ModelQueue::forget_dead(const std::vector<LeadId>& ids) {

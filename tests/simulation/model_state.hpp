@@ -165,6 +165,7 @@ struct ModelWorkspace {
     std::optional<Instant> sweep_completed_at;
     std::optional<Instant> fresh_as_of;
     std::optional<Instant> new_leads_checked_at;
+    std::optional<sync::InstantlyId> new_leads_read_to;
     std::int64_t active_leads = 0;
     std::optional<Instant> active_as_of;
     std::optional<Instant> repaired_at;  ///< of `sync.repairs`

@@ -69,8 +69,15 @@ TEST(StaleAnswers, AreOlderThanOurLastWriteOrThanWhatIsKnown) {
         lead.remote_updated_at = known;
         Content values;
         values[Field::timestamp_updated] = told;
-        EXPECT_EQ(is_stale(seen(values), lead), stale) << story;
+        EXPECT_EQ(is_stale(seen(values), lead, noon + 1min), stale) << story;
     }
+}
+
+TEST(StaleAnswers, AreNotToldByAClockThatHasBeenSetBack) {
+    auto lead = in_step({});
+    lead.written_at = lead.observed_at = noon + 2h;
+    EXPECT_FALSE(is_stale(seen({}), lead, noon + 1min)) << "or the lead would be deaf for two hours";
+    EXPECT_TRUE(is_stale(seen({}), lead, noon + 3h));
 }
 
 TEST(NewRow, IsWhatInstantlyHolds) {
