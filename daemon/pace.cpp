@@ -187,6 +187,11 @@ void Pace::refused(std::chrono::milliseconds hold) {
     windows_.refused(now, now + hold);
 }
 
+std::chrono::milliseconds Pace::held_for() const {
+    const auto left = windows_.held_until() - clock_.now();
+    return std::max(std::chrono::ceil<std::chrono::milliseconds>(left), 0ms);
+}
+
 // --- what was granted, across restarts ----------------------------------------------------------------------------
 
 /// In the second's record, or in the reserve.

@@ -39,6 +39,9 @@ public:
     /// The server has answered 429: nothing leaves for so long, and less than before for a while.
     void refused(std::chrono::milliseconds hold);
 
+    /// For how long yet nothing leaves because of that; 0: it is not held.
+    [[nodiscard]] std::chrono::milliseconds held_for() const;
+
     /// Whether a request of that lane waits for its turn.
     [[nodiscard]] bool is_waited_for(sync::Lane lane) const {
         return !waiting_.at(static_cast<std::size_t>(lane)).empty();

@@ -27,7 +27,8 @@ WorkspaceState::Shown WorkspaceState::shown() const {
     for (const auto& problem : problems_)
         if (problem) reason = reason ? *reason + "; " + *problem : *problem;
     const auto keeps_from = [&](Side side) { return problems_.at(static_cast<std::size_t>(side)).has_value(); };
-    const bool pauses = phase_ != stopped && (keeps_from(Side::reading) || keeps_from(Side::writing));
+    const bool pauses =
+        phase_ != stopped && (keeps_from(Side::reading) || keeps_from(Side::writing) || keeps_from(Side::requests));
     return {pauses ? "paused" : phase_, reason};
 }
 

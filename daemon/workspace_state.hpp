@@ -11,11 +11,11 @@
 namespace leadsync::daemon {
 
 /// What `crm.workspaces` says of a workspace: what it is doing, and what keeps it from doing it. Reading and writing
-/// can each have a problem of their own (a key may read but not write).
+/// can each have a problem of their own (a key may read but not write), and both one of all requests.
 class WorkspaceState {
 public:
     /// What a problem keeps from going on. One of creating alone does not pause the workspace.
-    enum class Side { reading, writing, creating };
+    enum class Side { reading, writing, creating, requests };
 
     WorkspaceState(store::Store& store, std::string workspace) : store_{store}, workspace_{std::move(workspace)} {}
 
@@ -42,7 +42,7 @@ private:
     store::Store& store_;
     std::string workspace_;
     std::string phase_ = "starting";
-    std::array<std::optional<std::string>, 3> problems_;
+    std::array<std::optional<std::string>, 4> problems_;
     std::optional<Shown> stored_;  ///< nothing: what the table says is not known
     bool storing_ = false;
 };

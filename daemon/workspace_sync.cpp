@@ -1,5 +1,6 @@
 #include "daemon/workspace_sync.hpp"
 
+#include <fmt/chrono.h>
 #include <nlohmann/json.hpp>
 #include <spdlog/spdlog.h>
 
@@ -82,6 +83,7 @@ asio::awaitable<void> WorkspaceSync::run() {
         tasks.push_back(push());
         tasks.push_back(pace_.record_behind());
         tasks.push_back(report_requests());
+        tasks.push_back(tell_of_holds());
         tasks.push_back(prune_history());
         co_await all(std::move(tasks));
     } catch (const SwappedKey& error) {
@@ -142,6 +144,24 @@ asio::awaitable<void> WorkspaceSync::report_requests() {
             told = spent;
         } catch (const store::StoreError& error) {
             spdlog::debug("workspace {}: {}", name(), error.what());
+        }
+    }
+}
+
+/// A `Retry-After` is believed up to a day: nobody is to take that for a workspace in which nothing happens.
+asio::awaitable<void> WorkspaceSync::tell_of_holds() {
+    constexpr auto worth_telling = 10s;
+    bool is_told = false;
+    for (;; co_await clock_.sleep_for(is_told ? 1s : 5s)) {
+        const auto held = pace_.held_for();
+        if (held >= worth_telling && !std::exchange(is_told, true)) {
+            const auto until = std::chrono::floor<std::chrono::seconds>(clock_.wall() + held);
+            const auto reason = fmt::format("Instantly has answered 429 and asks for no request before {:%F %T} UTC",
+                                            std::chrono::system_clock::time_point{until});
+            spdlog::warn("workspace {}: {}", name(), reason);
+            co_await state_.problem(WorkspaceState::Side::requests, reason);
+        } else if (held == 0ms && std::exchange(is_told, false)) {
+            co_await state_.solved(WorkspaceState::Side::requests);
         }
     }
 }

@@ -79,6 +79,7 @@ private:
     boost::asio::awaitable<void> identify_once();
     boost::asio::awaitable<void> push();
     boost::asio::awaitable<void> report_requests();
+    boost::asio::awaitable<void> tell_of_holds();
 
     boost::asio::awaitable<void> prune_history();
 

@@ -44,6 +44,9 @@ public:
     /// moment count once.
     void refused(SteadyTime now, SteadyTime until);
 
+    /// Until when the server has asked for nothing to be sent; long ago when it has not.
+    [[nodiscard]] SteadyTime held_until() const { return held_until_; }
+
     /// The part of the budget that is used at `now`, 1 when the server has not refused lately.
     [[nodiscard]] double allowance(SteadyTime now) const;
 

@@ -341,6 +341,17 @@ TEST_F(BothWays, ARefusalIsHeededWhenItComes) {
     EXPECT_EQ(world().requests("DELETE", "/leads"), 61U);
 }
 
+TEST_F(BothWays, ALongRefusalIsTold) {
+    begin({.rest = 1h, .new_leads = 1h});
+    world().instantly().add_fault(
+        {{"kind", "status"}, {"status", 429}, {"retry_after_s", 17}, {"method", "PATCH"}, {"count", 1}});
+    world().sql("UPDATE crm.leads SET phone = '+1 later'" + where(0));
+    const auto* told = "SELECT state = 'paused' AND state_reason LIKE '%429%before 20%' FROM crm.workspaces";
+    EXPECT_TRUE(world().becomes(told, "t"));
+    EXPECT_TRUE(world().becomes("SELECT state FROM crm.workspaces", "following"));
+    expect_in_step();
+}
+
 TEST_F(BothWays, AConflictGoesByItsRuleAndTheOverruledValueIsKept) {
     begin({.conflicts = {.fallback = sync::Rule::local, .fields = {{sync::Field::job_title, sync::Rule::remote}}}});
     world().stop();
