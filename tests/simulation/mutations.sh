@@ -37,6 +37,6 @@ without 'generation' tests/simulation/model_queue.cpp 'return {&found->second, f
 without 'create adoption' daemon/observation.cpp 'if (found == rows.end() || options_.adopted' 'if (true || found == rows.end() || options_.adopted'
 without 'normalising servers' sync/merge.cpp 'const bool arrived = as_sent || !agree(remote, base);' 'const bool arrived = as_sent;'
 without 'lost claims' daemon/pusher.cpp 'transaction.queue.release_lease(token);' 'if (token < 0) transaction.queue.release_lease(token);'
-without 'failed batches' daemon/lease_returns.cpp 'std::ranges::move(claims, std::back_inserter(waiting_));' 'if (claims.empty()) std::ranges::move(claims, std::back_inserter(waiting_));'
+without 'failed batches' daemon/lease_returns.cpp 'if (claims.empty()) return;' 'if (!claims.empty() || claims.empty()) return;'
 without 'expected overlay' sync/merge.cpp 'if (!arrived && !expired) {' 'if (!arrived && expired && !expired) {'
 exit $missed
