@@ -271,8 +271,11 @@ void LeadBuilder::identify(Piece&& value) {
 void LeadBuilder::set(const sync::FieldSpec& spec, Piece&& value) {
     if (is_absent(spec.kind, value)) return;
     auto text = canonical_text(spec.kind, value);
-    if (text && spec.field == sync::Field::email && text->size() > email_bytes_max)
-        value = std::exchange(text, std::nullopt).value();
+    if (text && spec.field == sync::Field::email && text->size() > email_bytes_max) {
+        auto too_long = *std::move(text);
+        text = std::nullopt;
+        value = std::move(too_long);
+    }
     if (!text) {
         lead_.unreadable.set(sync::index(spec.field));
         lead_.extra.emplace(spec.name, storable_json(std::move(value)));
