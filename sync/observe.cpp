@@ -30,9 +30,10 @@ SyncStatus sync_status_named(std::string_view name) {
 }
 
 bool is_stale(const Observation& observation, const KnownLead& known, Instant now) {
-    // A time that is still to come was told by a clock that has been set back since, and orders nothing.
+    // A time far ahead was told by a clock that has been set back since, and orders nothing. A little ahead is what
+    // was written while this answer was on its way into the database.
     const auto came_before = [&](const std::optional<Instant>& at) {
-        return at && *at <= now && observation.requested_at < *at;
+        return at && *at <= now + clock_step_min && observation.requested_at < *at;
     };
     if (came_before(known.written_at) || came_before(known.observed_at)) return true;
     const auto& updated = observation.lead.content[Field::timestamp_updated];

@@ -55,6 +55,9 @@ struct KnownLead {
 /// How long reads may lag behind what is stored (INSTANTLY.md says seconds).
 inline constexpr std::chrono::seconds read_lag_max{60};
 
+/// By how much a time has to lie ahead of the clock for the clock to have been set back.
+inline constexpr std::chrono::seconds clock_step_min{60};
+
 /// Whether the answer is older than what is known of the lead, so that it must not undo anything: asked for before
 /// our last completed write or before the answer that the base rests on, or with an older `timestamp_updated` than
 /// the base (DESIGN §4, Stale pages). That one counts no longer than reads can lag: a server whose clock went back,

@@ -60,23 +60,42 @@ const Statement& show_anew() {
     return statement;
 }
 
-/// As mark_pending and capture_edits do.
-const Statement& queue_edits() {
-    static const Statement statement{"queue_edits", R"sql(
-        WITH edited AS (
-            SELECT l.id FROM crm.leads l
-            WHERE l.workspace = $1 AND l.id = ANY ($2::uuid[])
-              AND l.sync_status IN ('synced', 'pending', 'verifying')
-            ORDER BY l.id FOR NO KEY UPDATE SKIP LOCKED
-        ), queued AS (
+/// Queues the rows that `chosen` selects and locks, as mark_pending and the capture do.
+std::string queue_rows(std::string_view kind, std::string_view chosen) {
+    return fmt::format(
+        R"sql(
+        WITH chosen AS ({1}), queued AS (
             INSERT INTO sync.queue (workspace, lead_id, kind, edited_at)
-            SELECT $1, id, 'change', clock_timestamp() FROM edited ORDER BY id
+            SELECT $1, id, '{0}', clock_timestamp() FROM chosen ORDER BY id
             ON CONFLICT (workspace, lead_id) DO NOTHING
             RETURNING lead_id
         )
         UPDATE crm.leads l SET sync_status = 'pending', sync_error = NULL, updated_at = now()
         FROM queued WHERE l.workspace = $1 AND l.id = queued.lead_id
-    )sql"};
+        )sql",
+        kind, chosen);
+}
+
+const Statement& queue_edits() {
+    static const auto query = queue_rows("change", R"sql(
+        SELECT l.id FROM crm.leads l
+        WHERE l.workspace = $1 AND l.id = ANY ($2::uuid[]) AND l.sync_status IN ('synced', 'pending', 'verifying')
+        ORDER BY l.id FOR NO KEY UPDATE SKIP LOCKED
+    )sql");
+    static const Statement statement{"queue_edits", query};
+    return statement;
+}
+
+const Statement& queue_creates() {
+    static const auto query = queue_rows("create", R"sql(
+        SELECT l.id FROM crm.leads l
+        WHERE l.workspace = $1 AND l.instantly_id IS NULL AND l.sync_status IN ('pending', 'synced')
+          AND (l.campaign IS NOT NULL OR l.list_id IS NOT NULL)
+          AND NOT EXISTS (SELECT FROM sync.queue q WHERE q.workspace = $1 AND q.lead_id = l.id)
+          AND NOT EXISTS (SELECT FROM sync.base b WHERE b.workspace = $1 AND b.lead_id = l.id)
+        LIMIT $2 FOR NO KEY UPDATE OF l SKIP LOCKED
+    )sql");
+    static const Statement statement{"queue_creates", query};
     return statement;
 }
 
@@ -113,24 +132,7 @@ store::Repaired Leads::repair(const std::optional<LeadId>& after, int limit) {
 }
 
 std::int64_t Leads::queue_unborn(int limit) {
-    static const Statement statement{"queue_unborn", R"sql(
-        WITH unborn AS (
-            SELECT l.id FROM crm.leads l
-            WHERE l.workspace = $1 AND l.instantly_id IS NULL AND l.sync_status IN ('pending', 'synced')
-              AND (l.campaign IS NOT NULL OR l.list_id IS NOT NULL)
-              AND NOT EXISTS (SELECT FROM sync.queue q WHERE q.workspace = $1 AND q.lead_id = l.id)
-              AND NOT EXISTS (SELECT FROM sync.base b WHERE b.workspace = $1 AND b.lead_id = l.id)
-            LIMIT $2 FOR NO KEY UPDATE OF l SKIP LOCKED
-        ), queued AS (
-            INSERT INTO sync.queue (workspace, lead_id, kind, edited_at)
-            SELECT $1, id, 'create', clock_timestamp() FROM unborn ORDER BY id
-            ON CONFLICT (workspace, lead_id) DO NOTHING
-            RETURNING lead_id
-        )
-        UPDATE crm.leads l SET sync_status = 'pending', sync_error = NULL, updated_at = now()
-        FROM queued WHERE l.workspace = $1 AND l.id = queued.lead_id
-    )sql"};
-    return static_cast<std::int64_t>(execute(transaction_, statement, workspace_, limit).affected_rows());
+    return static_cast<std::int64_t>(execute(transaction_, queue_creates(), workspace_, limit).affected_rows());
 }
 
 }  // namespace leadsync::postgres

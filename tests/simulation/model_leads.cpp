@@ -452,15 +452,20 @@ store::Repaired ModelLeads::repair(const std::optional<LeadId>& after, int limit
         base.expected.reset();
         base.expected_until.reset();
     }
-    for (const auto& id : edited) {
-        auto& now = transaction_.write();
-        queue_up(now, id, transaction_.now()).edited_at = transaction_.now();
-        now.rows.at(id).status = SyncStatus::pending;
-        now.rows.at(id).error.reset();
-    }
+    queue_untold(edited);
     repaired.shown_anew = static_cast<std::int64_t>(broken.size());
     repaired.edited = static_cast<std::int64_t>(edited.size());
     return repaired;
+}
+
+void ModelLeads::queue_untold(const std::vector<LeadId>& ids) {
+    if (ids.empty()) return;
+    auto& state = transaction_.write();
+    for (const auto& id : ids) {
+        queue_up(state, id, transaction_.now()).edited_at = transaction_.now();
+        state.rows.at(id).status = SyncStatus::pending;
+        state.rows.at(id).error.reset();
+    }
 }
 
 std::int64_t ModelLeads::queue_unborn(int limit) {
@@ -473,12 +478,7 @@ std::int64_t ModelLeads::queue_unborn(int limit) {
         if (at_rest && placed && row.instantly_id.text.empty() && !seen_to) unborn.push_back(id);
         if (static_cast<int>(unborn.size()) == limit) break;
     }
-    for (const auto& id : unborn) {
-        auto& now = transaction_.write();
-        queue_up(now, id, transaction_.now()).edited_at = transaction_.now();
-        now.rows.at(id).status = SyncStatus::pending;
-        now.rows.at(id).error.reset();
-    }
+    queue_untold(unborn);
     return static_cast<std::int64_t>(unborn.size());
 }
 

@@ -79,6 +79,7 @@ public:
     std::int64_t queue_unborn(int limit) override;
 
 private:
+    void queue_untold(const std::vector<sync::LeadId>& ids);
     [[nodiscard]] sync::KnownLead known(const sync::LeadId& id, const ModelBase& base, const ModelRow& row,
                                         Instant now) const;
     void write_base(const sync::LeadRow& lead);

@@ -78,6 +78,9 @@ TEST(StaleAnswers, AreNotToldByAClockThatHasBeenSetBack) {
     lead.written_at = lead.observed_at = noon + 2h;
     EXPECT_FALSE(is_stale(seen({}), lead, noon + 1min)) << "or the lead would be deaf for two hours";
     EXPECT_TRUE(is_stale(seen({}), lead, noon + 3h));
+    lead.written_at = lead.observed_at = noon + 2s;
+    EXPECT_TRUE(is_stale(seen({}), lead, noon + 1s))
+        << "written after the look at the clock, while the answer waited";
 }
 
 TEST(NewRow, IsWhatInstantlyHolds) {
