@@ -9,6 +9,8 @@ namespace leadsync::daemon {
 namespace {
 
 constexpr int attempts_before_shown = 3;
+/// A wait of this length is shown from the first attempt on.
+constexpr auto long_wait = std::chrono::seconds{10};
 
 }  // namespace
 
@@ -50,13 +52,14 @@ boost::asio::awaitable<void> Persistence::until_done(std::string what,
         }
         const auto failure = failure_of(failed);
         if (!failure) std::rethrow_exception(failed);
-        const bool hopeless = deadline && failure->kind == sync::FailureKind::workspace;
-        if (hopeless || (deadline && clock_.now() > *deadline)) std::rethrow_exception(failed);
-        const auto wait = std::max(sync::backoff_delay(backoff_, attempt, dice_()),
-                                   failure->retry_after.value_or(std::chrono::milliseconds{0}));
+        const auto wait = sync::retry_delay(*failure, attempt, dice_(), backoff_);
+        const bool hopeless = failure->kind == sync::FailureKind::workspace;
+        if (deadline && (hopeless || clock_.now() + wait > *deadline)) std::rethrow_exception(failed);
         spdlog::warn("workspace {}: {}: {}; attempt {}, next in {} ms", workspace_, what, failure->message, attempt,
                      wait.count());
-        if (failure->kind != sync::FailureKind::transient || attempt >= attempts_before_shown) {
+        // A rate limit holds all requests, not this step: WorkspaceSync tells of it, and until when.
+        const bool waits_long = wait >= long_wait && !failure->rate_limited;
+        if (failure->kind != sync::FailureKind::transient || attempt >= attempts_before_shown || waits_long) {
             if (!std::exchange(shown.is_shown, true)) ++*shown_;
             co_await state_.problem(side_, failure->message);
         }

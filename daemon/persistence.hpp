@@ -28,8 +28,9 @@ public:
           backoff_{backoff} {}
 
     /// Runs `step` until it succeeds. Failures of the API and of the database are logged, shown in the workspace's
-    /// state once they last, and waited out. Rethrows when the patience is over, and at once with a finite patience
-    /// when the failure is the workspace's own (a wrong key does not become right by waiting).
+    /// state once they last, or are to be waited out for long, and waited out. Rethrows when the patience would be
+    /// over before the next attempt, and at once with a finite patience when the failure is the workspace's own (a
+    /// wrong key does not become right by waiting).
     boost::asio::awaitable<void> until_done(std::string what, std::function<boost::asio::awaitable<void>()> step);
 
 private:

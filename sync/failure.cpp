@@ -47,9 +47,13 @@ milliseconds backoff_delay(const Backoff& backoff, int attempt, double jitter) {
     return std::chrono::duration_cast<milliseconds>(ceiling * jitter);
 }
 
+milliseconds retry_delay(const Failure& failure, int attempt, double jitter, const Backoff& backoff) {
+    const auto asked = failure.retry_after.value_or(milliseconds{0});
+    return std::max(backoff_delay(backoff, attempt, jitter),
+                    failure.rate_limited ? asked : std::min(asked, backoff.max));
+}
+
 Verdict after_failure(const Failure& failure, int attempt, double jitter, const Backoff& backoff) {
-    const auto wait =
-        std::max(backoff_delay(backoff, attempt, jitter), failure.retry_after.value_or(milliseconds{0}));
     switch (failure.kind) {
         case FailureKind::lead:
             return DeadLetter{failure.message};
@@ -61,7 +65,7 @@ Verdict after_failure(const Failure& failure, int attempt, double jitter, const 
         case FailureKind::transient:
             break;
     }
-    return Retry{wait};
+    return Retry{retry_delay(failure, attempt, jitter, backoff)};
 }
 
 }  // namespace leadsync::sync

@@ -59,7 +59,12 @@ using Verdict = std::variant<Retry, DeadLetter, GiveBack, HoldCreates>;
 /// uniform in [0, 1), drawn by the caller, so that tests need neither clock nor dice.
 std::chrono::milliseconds backoff_delay(const Backoff& backoff, int attempt, double jitter);
 
-/// What becomes of work whose attempt failed. The server's own `Retry-After` is never undercut.
+/// How long to wait before the next attempt: the backoff's delay, or what the server's own `Retry-After` asks for, if
+/// that is longer. A rate limit is waited out for as long as it asks; any other answer, which may come from a proxy
+/// and its maintenance page, is asked again after `backoff.max` at the latest.
+std::chrono::milliseconds retry_delay(const Failure& failure, int attempt, double jitter, const Backoff& backoff);
+
+/// What becomes of work whose attempt failed.
 Verdict after_failure(const Failure& failure, int attempt, double jitter, const Backoff& backoff);
 
 }  // namespace leadsync::sync

@@ -40,11 +40,13 @@ std::optional<Lane> LaneOrder::take(const std::array<std::size_t, lane_count>& w
     if (first == lane_count) return std::nullopt;
     std::size_t last = lane_count - 1;
     while (waiting[last] == 0) --last;
-    if (first == last || ++turns_without_last_ >= turns_to_the_last) {
-        turns_without_last_ = 0;
-        return static_cast<Lane>(last);
-    }
-    return static_cast<Lane>(first);
+    const bool is_alone = first == last;
+    turns_without_lower_ = is_alone ? 0 : (turns_without_lower_ + 1) % turns_to_a_lower;
+    if (is_alone || turns_without_lower_ != 0) return static_cast<Lane>(first);
+    do {
+        last_lower_ = (last_lower_ + 1) % lane_count;
+    } while (last_lower_ <= first || waiting[last_lower_] == 0);
+    return static_cast<Lane>(last_lower_);
 }
 
 }  // namespace leadsync::sync

@@ -25,17 +25,18 @@ std::string_view name_of(Lane lane);
 /// the limits themselves.
 std::size_t ahead_of(Lane lane);
 
-/// Whose turn it is: the most urgent lane where anybody waits, but every tenth turn is the least urgent one's, so
-/// that a flood of pushes never stops the reading.
+/// Whose turn it is: the most urgent lane where anybody waits, but every tenth turn goes round those below it that
+/// wait too, so that a flood of pushes stops no reading, neither the sweep nor what is more urgent than that.
 class LaneOrder {
 public:
     /// The lane that is next, given how many wait in each; nothing when nobody does. Taken: counts the turn.
     std::optional<Lane> take(const std::array<std::size_t, lane_count>& waiting);
 
-    static constexpr int turns_to_the_last = 10;
+    static constexpr int turns_to_a_lower = 10;
 
 private:
-    int turns_without_last_ = 0;  // while somebody waited there
+    int turns_without_lower_ = 0;  // while somebody waited there
+    std::size_t last_lower_ = 0;   // the lane that had the last such turn
 };
 
 }  // namespace leadsync::sync

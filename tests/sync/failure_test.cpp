@@ -6,6 +6,7 @@ namespace leadsync::sync {
 namespace {
 
 using namespace std::chrono_literals;
+using std::chrono::milliseconds;
 
 TEST(Failure, StatusSaysWhoseTheFailureIs) {
     struct Case {
@@ -42,9 +43,27 @@ TEST(Failure, BackoffDoublesUpToItsCeilingAndIsFullyJittered) {
     EXPECT_EQ(backoff_delay(backoff, 1'000'000, 0.5), 30s) << "a shift out of range";
 }
 
-TEST(Failure, TheServersRetryAfterIsNeverUndercut) {
-    const auto verdict = after_failure({.kind = FailureKind::transient, .retry_after = 7s}, 1, 0.1, {});
-    EXPECT_EQ(std::get<Retry>(verdict).after, 7s);
+TEST(Failure, OnlyARateLimitIsWaitedOutBeyondTheBackoffsCeiling) {
+    struct Case {
+        std::optional<milliseconds> asked;
+        bool rate_limited;
+        milliseconds wait;
+    };
+    const Case cases[] = {
+        {std::nullopt, false, 250ms},
+        {std::nullopt, true, 250ms},
+        {100ms, false, 250ms},
+        {7s, false, 7s},
+        {7s, true, 7s},
+        {24h, false, 60s},
+        {24h, true, 24h},
+    };
+    const Backoff backoff{500ms, 60s};
+    for (const auto& [asked, rate_limited, wait] : cases) {
+        const Failure failure{.kind = FailureKind::transient, .retry_after = asked, .rate_limited = rate_limited};
+        EXPECT_EQ(retry_delay(failure, 1, 0.5, backoff), wait) << wait.count() << " " << rate_limited;
+        EXPECT_EQ(std::get<Retry>(after_failure(failure, 1, 0.5, backoff)).after, wait) << "so does a push";
+    }
 }
 
 TEST(Failure, EachKindHasItsVerdict) {

@@ -123,18 +123,41 @@ TEST(RateWindows, ARefusalHalvesTheBudgetAndItComesBackSlowly) {
     EXPECT_LE(windows.allowance(start + 5min + 38s), 3 * RateWindows::floor);
 }
 
-TEST(Lanes, TheMostUrgentGoesFirstAndTheLastKeepsATenth) {
+TEST(Lanes, TheMostUrgentGoesFirstAndThoseBelowItKeepATenth) {
     LaneOrder order;
     EXPECT_EQ(order.take({0, 0, 0, 0, 0}), std::nullopt);
     EXPECT_EQ(order.take({0, 2, 0, 0, 9}), Lane::push);
     std::map<Lane, int> turns;
-    for (int i = 0; i < 100; ++i) ++turns[order.take({1, 9, 9, 0, 9}).value()];
-    EXPECT_EQ(turns[Lane::safety], 90);
+    for (int i = 0; i < 100; ++i) ++turns[order.take({0, 9, 0, 0, 9}).value()];
+    EXPECT_EQ(turns[Lane::push], 90);
     EXPECT_EQ(turns[Lane::rest], 10);
     EXPECT_EQ(order.take({0, 0, 0, 0, 1}), Lane::rest);
     turns.clear();
     for (int i = 0; i < 100; ++i) ++turns[order.take({0, 1, 1, 0, 0}).value()];
-    EXPECT_EQ(turns[Lane::fresh], 10) << "the last that waits, whichever it is";
+    EXPECT_EQ(turns[Lane::fresh], 10) << "whichever waits";
+}
+
+/// A mass edit beside a sweep, with new and active leads to read.
+TEST(Lanes, TheTenthGoesRoundTheLanesThatWaitBelowTheFirst) {
+    LaneOrder order;
+    const auto turns_below = [&order](Lane first, const std::array<std::size_t, lane_count>& waiting) {
+        std::vector<Lane> below;
+        for (int i = 0; i < 60; ++i)
+            if (const auto lane = order.take(waiting).value(); lane != first) below.push_back(lane);
+        return below;
+    };
+    using enum Lane;
+    EXPECT_EQ(turns_below(push, {0, 900, 1, 10, 99}), (std::vector{fresh, active, rest, fresh, active, rest}));
+    EXPECT_EQ(turns_below(push, {0, 900, 1, 0, 99}), (std::vector{fresh, rest, fresh, rest, fresh, rest}));
+    EXPECT_EQ(turns_below(safety, {5, 900, 0, 0, 99}), (std::vector{push, rest, push, rest, push, rest}));
+}
+
+TEST(Lanes, APushNowAndThenPassesASweepEveryTime) {
+    LaneOrder order;
+    for (int i = 0; i < 30; ++i) {
+        EXPECT_EQ(order.take({0, 1, 0, 0, 9}), Lane::push);
+        EXPECT_EQ(order.take({0, 0, 0, 0, 9}), Lane::rest);
+    }
 }
 
 RC_GTEST_PROP(RateWindowsProperty, NoWindowEverHoldsMoreThanItsLimit, ()) {
