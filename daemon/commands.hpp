@@ -25,7 +25,8 @@ using WorkspaceNames = std::vector<std::string>;
 /// `leadsync run`
 Exit run(const Config& config);
 
-/// `leadsync backfill [--workspace W]... [--drain]`
+/// `leadsync backfill [--workspace W]... [--drain]`. A workspace that fails ends none of the others, here and in
+/// plan(): what is thrown at the end names those that did.
 Exit backfill(const Config& config, const WorkspaceNames& workspaces, bool drain);
 
 /// `leadsync status [--json]`

@@ -1,5 +1,6 @@
 #include <algorithm>
 #include <array>
+#include <optional>
 
 #include <fmt/format.h>
 #include <nlohmann/json.hpp>
@@ -12,6 +13,7 @@
 #include "daemon/status.hpp"
 #include "daemon/tasks.hpp"
 #include "daemon/wording.hpp"
+#include "daemon/workspace_failures.hpp"
 
 namespace leadsync::daemon {
 namespace {
@@ -145,20 +147,21 @@ json to_json(const WorkspacePlan& plan) {
             {"conflicts", conflicts},      {"requests", plan.requests}};
 }
 
-/// The workspaces side by side, each by its own limiter.
-std::vector<WorkspacePlan> plan_all(const std::vector<const WorkspaceConfig*>& chosen, const std::string& url,
-                                    std::size_t leads_kept) {
+/// The workspaces side by side, each by its own limiter. Nothing for one that failed.
+std::vector<std::optional<WorkspacePlan>> plan_all(const std::vector<const WorkspaceConfig*>& chosen,
+                                                   const std::string& url, std::size_t leads_kept,
+                                                   WorkspaceFailures& failures) {
     boost::asio::io_context io{1};
     postgres::Database database{url, 2};
     SystemClock clock;
-    std::vector<WorkspacePlan> plans(chosen.size());
+    std::vector<std::optional<WorkspacePlan>> plans(chosen.size());
     auto plan_one = [&](std::size_t i) -> asio::awaitable<void> {
         instantly::HttpTransport transport{io.get_executor(), transport_options(*chosen[i])};
         plans[i] = co_await dry_run(transport, database, clock, random_dice(), *chosen[i], leads_kept);
     };
     auto plan_them = [&]() -> asio::awaitable<void> {
         std::vector<asio::awaitable<void>> tasks;
-        for (std::size_t i = 0; i < chosen.size(); ++i) tasks.push_back(plan_one(i));
+        for (std::size_t i = 0; i < chosen.size(); ++i) tasks.push_back(failures.watch(chosen[i]->name, plan_one(i)));
         co_await all(std::move(tasks));
     };
     std::exception_ptr failed;
@@ -177,18 +180,21 @@ Exit plan(const Config& config, const WorkspaceNames& workspaces, bool as_json) 
     std::vector<const WorkspaceConfig*> chosen;
     for (const auto& name : names)
         chosen.push_back(&*std::ranges::find(config.workspaces, name, &WorkspaceConfig::name));
-    const auto plans = plan_all(chosen, database.url(), as_json ? all_of_them : samples_shown);
+    WorkspaceFailures failures;
+    const auto plans = plan_all(chosen, database.url(), as_json ? all_of_them : samples_shown, failures);
     auto list = json::array();
     for (const auto& planned : plans) {
+        if (!planned) continue;
         if (as_json) {
-            list.push_back(to_json(planned));
+            list.push_back(to_json(*planned));
             continue;
         }
-        print(planned);
-        const auto status = std::ranges::find(before, planned.workspace, &postgres::WorkspaceStatus::name);
+        print(*planned);
+        const auto status = std::ranges::find(before, planned->workspace, &postgres::WorkspaceStatus::name);
         if (status != before.end()) print(*status);
     }
     if (as_json) fmt::print("{}\n", to_text(list));
+    failures.throw_if_any();
     return anything_left(before) ? Exit::work_left : Exit::done;
 }
 

@@ -13,6 +13,8 @@
 #include "daemon/logging.hpp"
 #include "daemon/persistence.hpp"
 #include "daemon/tasks.hpp"
+#include "daemon/workspace_drain.hpp"
+#include "daemon/workspace_failures.hpp"
 #include "migrations/migrations.hpp"
 
 namespace leadsync::daemon {
@@ -52,6 +54,7 @@ void prepare_schema(const std::string& url, const std::vector<std::string>& work
 
 Daemon::Daemon(const Config& config, SyncOptions options)
     : config_{config},
+      patience_{options.patience},
       configured_{config},
       database_{configured_.url()},
       listener_{io_.get_executor(), configured_.url(), names_of(config)},
@@ -190,15 +193,18 @@ asio::awaitable<void> Daemon::listen() {
 bool Daemon::backfill(const std::vector<std::string>& names, bool drain) {
     start();
     BackfillProgress progress;
+    WorkspaceFailures failures;
     bool finished = false;
+    auto fill = [&](WorkspaceSync& sync) -> asio::awaitable<void> {
+        TellProgress tell = [&](const SweepProgress& at) { progress.update(sync.name(), at, sync.lead_count()); };
+        co_await sync.backfill(std::move(tell));
+        if (drain) co_await drain_patiently(sync, database_.reading, clock_, patience_);
+    };
     auto sweep_all = [&]() -> asio::awaitable<void> {
         std::vector<asio::awaitable<void>> sweeps;
-        for (auto* sync : fleet_.syncs()) {
-            if (!names.empty() && std::ranges::count(names, sync->name()) == 0) continue;
-            sweeps.push_back(sync->backfill(drain, [&progress, sync](const SweepProgress& at) {
-                progress.update(sync->name(), at, sync->lead_count());
-            }));
-        }
+        for (auto* sync : fleet_.syncs())
+            if (names.empty() || std::ranges::count(names, sync->name()) > 0)
+                sweeps.push_back(failures.watch(sync->name(), fill(*sync)));
         co_await all(std::move(sweeps));
         finished = true;
     };
@@ -216,6 +222,7 @@ bool Daemon::backfill(const std::vector<std::string>& names, bool drain) {
     progress.finish();
     if (failed) std::rethrow_exception(failed);
     return_what_is_left();
+    if (finished) failures.throw_if_any();
     return finished;
 }
 

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <chrono>
 #include <functional>
 #include <optional>
 #include <vector>
@@ -46,7 +47,8 @@ public:
     void run(Reload reload);
 
     /// One complete sweep of the named workspaces (none: all), then, with `drain`, until nothing is pending. False
-    /// when a signal stopped it: the next one goes on from there.
+    /// when a signal stopped it: the next one goes on from there. One that fails ends none of the others: throws what
+    /// WorkspaceFailures does once all are over.
     bool backfill(const std::vector<std::string>& names, bool drain);
 
     [[nodiscard]] const std::string& database_url() const { return configured_.url(); }
@@ -67,6 +69,7 @@ private:
     // to wait with it.
     boost::asio::io_context io_{1};
     Config config_;
+    std::optional<std::chrono::seconds> patience_;
     ConfiguredDatabase configured_;
     Connections database_;
     SystemClock clock_;

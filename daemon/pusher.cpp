@@ -23,6 +23,7 @@ constexpr std::size_t movers = 8;     // each with one job of many leads
 constexpr auto unwatched_poll = 60s;  // of the workers that whoever watches, or makes room, rings
 constexpr int moves_scan = 10'000;    // due leads that are looked through for moves
 constexpr auto grown_keeps = 60s;     // a mass edit may come in many transactions, and autovacuum late
+constexpr auto trouble_keeps = 60s;   // what the store failed by is tried again each second
 constexpr auto count_keeps = 60s;     // counting a million leads for every batch would cost more than the batch
 
 Claims of_kind(const Claims& claims, Work work) {
@@ -94,7 +95,7 @@ asio::awaitable<void> Pusher::drain() {
             const auto moved = co_await move_once(wait > 0ms ? 0ms : context_.timing.moves_gather);
             if (moved) continue;
         } catch (const store::StoreError& error) {
-            spdlog::warn("workspace {}: queue: {}", context_.workspace, error.what());
+            store_failed(error);
         }
         if (wait > 0ms) co_await edited_.wait_for(context_.clock, wait);
     }
@@ -141,7 +142,7 @@ asio::awaitable<void> Pusher::gather_moves() {
         });
         for (auto& move : moves) waiting.wait(move.intent, std::move(move.claim));
     } catch (const store::StoreError& error) {
-        spdlog::warn("workspace {}: queue: {}", context_.workspace, error.what());
+        store_failed(error);
         Claims in_doubt;
         for (auto& move : moves) in_doubt.push_back(std::move(move.claim));
         returns_.add(std::move(in_doubt));
@@ -163,7 +164,7 @@ asio::awaitable<bool> Pusher::move_once(milliseconds gather) {
         try {
             co_await reconciler_.move_together(std::move(*together));
         } catch (const store::StoreError& error) {
-            spdlog::warn("workspace {}: queue: {}", context_.workspace, error.what());
+            store_failed(error);
             std::ranges::move(claims, std::back_inserter(back));
         }
         edited_.set();  // what was given back may be due before whoever watches would look again
@@ -229,7 +230,7 @@ asio::awaitable<milliseconds> Pusher::work_once(bool& watches, int leads) {
         co_await settle_in_turn(round.claims);
         co_return 0ms;
     } catch (const store::StoreError& error) {
-        spdlog::warn("workspace {}: queue: {}", context_.workspace, error.what());
+        store_failed(error);
     }
     asleep_ = true;  // as far as is known
     returns_.add(std::move(round.claims));
@@ -408,6 +409,16 @@ asio::awaitable<void> Pusher::settle(const Claims& claims, Reconciler::CallsLeft
     if (auto unborn = of_kind(claims, Work::create); !unborn.empty()) co_await creator_.create(std::move(unborn));
     if (auto rowless = of_kind(claims, Work::nothing); !rowless.empty())
         co_await creator_.withdraw(std::move(rowless));
+}
+
+void Pusher::store_failed(const store::StoreError& error) {
+    spdlog::warn("workspace {}: queue: {}", context_.workspace, error.what());
+    store_trouble_ = error.what();
+    store_failed_at_ = context_.clock.now();
+}
+
+std::string Pusher::store_trouble() const {
+    return context_.clock.now() - store_failed_at_ <= trouble_keeps ? store_trouble_ : std::string{};
 }
 
 /// What a claim has leased whose answer was lost, as soon as the store is there again.

@@ -21,6 +21,9 @@ public:
     /// Works until nothing is pending but leads given up on or held. For one-shot runs.
     boost::asio::awaitable<void> drain();
 
+    /// What the store failed by within the last minute; empty: it did not.
+    [[nodiscard]] std::string store_trouble() const;
+
     /// Claims nothing more.
     void stop();
 
@@ -49,6 +52,7 @@ private:
     boost::asio::awaitable<void> settle_in_turn(const Claims& claims);
     boost::asio::awaitable<void> settle(const Claims& claims, Reconciler::CallsLeft& left);
     boost::asio::awaitable<void> return_lost(std::int64_t token);
+    void store_failed(const store::StoreError& error);
 
     PushContext context_;
     Signal& edited_;  ///< rings whoever watches
@@ -64,6 +68,8 @@ private:
     sync::SteadyTime gathered_at_{};            ///< when moves were looked for last
     sync::SteadyTime found_at_{};               ///< when a claim found something last
     std::optional<std::int64_t> spare_token_;   ///< drawn before it fell asleep
+    std::string store_trouble_;                 ///< what the store failed by last
+    sync::SteadyTime store_failed_at_{};        ///< and when
     int in_hand_ = 0;                           ///< batches, but for those that take long
     bool watched_ = false;                      ///< one of the workers waits for the next edit
     bool asleep_ = true;                        ///< writers may ring

@@ -13,6 +13,8 @@ namespace {
 
 using namespace std::chrono_literals;
 
+constexpr auto worth_telling = 10s;  // of a hold by Instantly
+
 /// The key belongs to another workspace than the one this name was pinned to.
 class SwappedKey : public std::runtime_error {
 public:
@@ -43,7 +45,8 @@ WorkspaceSync::WorkspaceSync(const Surroundings& surroundings, const WorkspaceCo
       pace_{clock_, limits_of(config.rate), &store_},
       state_{store_, config.name},
       heeding_{surroundings.transport, pace_},
-      breaker_{heeding_, options.timing.pause, clock_, surroundings.dice, state_, config.name},
+      accepted_{heeding_},
+      breaker_{accepted_, options.timing.pause, clock_, surroundings.dice, state_, config.name},
       client_{breaker_, config.api_key.reveal(), pace_.lane(sync::Lane::push)},
       urgent_{client_.through(pace_.lane(sync::Lane::safety))},
       fresh_{heeding_, config.api_key.reveal(), pace_.lane(sync::Lane::fresh)},
@@ -96,14 +99,17 @@ asio::awaitable<void> WorkspaceSync::run() {
     for (;;) co_await clock_.sleep_for(1h);
 }
 
-asio::awaitable<void> WorkspaceSync::backfill(bool drain, TellProgress report) {
+asio::awaitable<void> WorkspaceSync::backfill(TellProgress report) {
     observer_.on_progress(report);
     co_await identify();
     co_await observer_.read_catalog();
     lead_count_ =
         co_await store_.run([](store::Transaction& transaction) { return transaction.progress.lead_count(); });
     co_await observer_.sweep();
-    if (drain) co_await pusher_.drain();
+}
+
+std::string WorkspaceSync::hindrance() const {
+    return pace_.held_for() >= worth_telling ? hold_told() : pusher_.store_trouble();
 }
 
 asio::awaitable<void> WorkspaceSync::identify() {
@@ -150,20 +156,23 @@ asio::awaitable<void> WorkspaceSync::report_requests() {
 
 /// A `Retry-After` is believed up to a day: nobody is to take that for a workspace in which nothing happens.
 asio::awaitable<void> WorkspaceSync::tell_of_holds() {
-    constexpr auto worth_telling = 10s;
     bool is_told = false;
     for (;; co_await clock_.sleep_for(is_told ? 1s : 5s)) {
         const auto held = pace_.held_for();
         if (held >= worth_telling && !std::exchange(is_told, true)) {
-            const auto until = std::chrono::floor<std::chrono::seconds>(clock_.wall() + held);
-            const auto reason = fmt::format("Instantly has answered 429 and asks for no request before {:%F %T} UTC",
-                                            std::chrono::system_clock::time_point{until});
+            const auto reason = hold_told();
             spdlog::warn("workspace {}: {}", name(), reason);
             co_await state_.problem(WorkspaceState::Side::requests, reason);
         } else if (held == 0ms && std::exchange(is_told, false)) {
             co_await state_.solved(WorkspaceState::Side::requests);
         }
     }
+}
+
+std::string WorkspaceSync::hold_told() const {
+    const auto until = std::chrono::floor<std::chrono::seconds>(clock_.wall() + pace_.held_for());
+    return fmt::format("Instantly has answered 429 and asks for no request before {:%F %T} UTC",
+                       std::chrono::system_clock::time_point{until});
 }
 
 asio::awaitable<void> WorkspaceSync::prune_history() {

@@ -10,6 +10,7 @@
 #include "connectors/instantly/client.hpp"
 #include "connectors/instantly/transport.hpp"
 #include "connectors/store/store.hpp"
+#include "daemon/accepted_writes.hpp"
 #include "daemon/breaker_transport.hpp"
 #include "daemon/clock.hpp"
 #include "daemon/config.hpp"
@@ -24,7 +25,8 @@ namespace leadsync::daemon {
 
 /// What may differ between the daemon, a one-shot run and a test.
 struct SyncOptions {
-    /// How long a one-shot run waits for an API or database that is away; nothing: for as long as it takes.
+    /// How long a one-shot run waits for an API or database that is away, and for edits of which none moves; nothing:
+    /// for as long as it takes.
     std::optional<std::chrono::seconds> patience;
     PusherTiming timing;
     Reading reading{};
@@ -52,8 +54,15 @@ public:
     /// other workspaces going on.
     boost::asio::awaitable<void> run();
 
-    /// One complete sweep; with `drain` also waits until nothing is pending.
-    boost::asio::awaitable<void> backfill(bool drain, TellProgress report);
+    /// One complete sweep.
+    boost::asio::awaitable<void> backfill(TellProgress report);
+
+    /// Behind it: until nothing is pending but what waits for a person. That may be never: see drain_patiently().
+    boost::asio::awaitable<void> drain() { return pusher_.drain(); }
+    /// Of what was pushed, since the start.
+    [[nodiscard]] std::int64_t accepted_writes() const { return accepted_.count(); }
+    /// What keeps edits from moving, beside what `crm.workspaces` shows of it; empty: nothing that is known.
+    [[nodiscard]] std::string hindrance() const;
 
     /// Leases of an earlier process that could not be returned yet.
     void return_later(std::vector<store::Claim> claims) { pusher_.return_later(std::move(claims)); }
@@ -80,6 +89,7 @@ private:
     boost::asio::awaitable<void> push();
     boost::asio::awaitable<void> report_requests();
     boost::asio::awaitable<void> tell_of_holds();
+    [[nodiscard]] std::string hold_told() const;
 
     boost::asio::awaitable<void> prune_history();
 
@@ -90,6 +100,7 @@ private:
     Pace pace_;
     WorkspaceState state_;
     RateLimitTransport heeding_;
+    AcceptedWrites accepted_;
     BreakerTransport breaker_;
     instantly::Client client_;
     instantly::Client urgent_;

@@ -190,6 +190,7 @@ TEST_F(Command, WrongKeyAndUnreachableThingsAreOneLineWithStatusOne) {
     const auto wrong_key = run({"backfill"}, "d3Jvbmcga2V5");
     EXPECT_EQ(wrong_key.status, 1);
     EXPECT_NE(wrong_key.errors.find("401"), std::string::npos) << wrong_key.errors;
+    EXPECT_NE(wrong_key.errors.find("leadsync: workspace acme: "), std::string::npos) << wrong_key.errors;
 
     std::ofstream{directory_.path() / "leadsync.yaml"}
         << "database: { url: \"postgresql://nobody@127.0.0.1:1/none\" }\nworkspaces: [{ name: acme, api_key: "

@@ -307,7 +307,9 @@ TEST_F(Plan, TheCommandTellsItOnATerminalAndAsJson) {
     const auto left = run({"plan"});
     EXPECT_EQ(left.status, 3) << "something is left for an operator";
     EXPECT_NE(left.output.find("0 open conflicts, 1 held change: leadsync status"), std::string::npos) << left.output;
-    EXPECT_EQ(run({"plan"}, "d3Jvbmcga2V5").status, 1) << "a wrong key";
+    const auto wrong_key = run({"plan"}, "d3Jvbmcga2V5");
+    EXPECT_EQ(wrong_key.status, 1);
+    EXPECT_NE(wrong_key.errors.find("leadsync: workspace acme: "), std::string::npos) << wrong_key.errors;
 }
 
 }  // namespace
