@@ -4,6 +4,7 @@
 
 #include <spdlog/spdlog.h>
 
+#include "daemon/bulk_call.hpp"
 #include "daemon/tasks.hpp"
 
 namespace leadsync::daemon {
@@ -44,38 +45,30 @@ void Mover::reserve(const sync::MoveIntent& intent, Reservation& ours) {
     ours.intents_.insert(intent);
 }
 
-asio::awaitable<void> Mover::move(const std::vector<Sending*>& sendings) {
+asio::awaitable<void> Mover::move(const std::vector<Sending*>& sendings, instantly::Client& client) {
     std::map<sync::MoveIntent, std::vector<Sending*>> together;
     for (auto* sending : sendings)
         if (sending->plan.move) together[*sending->plan.move].push_back(sending);
     std::vector<asio::awaitable<void>> jobs;
-    for (auto& [intent, leads] : together) jobs.push_back(move_together(leads));
+    for (auto& [intent, leads] : together) jobs.push_back(move_together(leads, client));
     co_await all(std::move(jobs));
 }
 
-asio::awaitable<void> Mover::move_together(std::vector<Sending*> leads) {
+asio::awaitable<void> Mover::move_together(std::vector<Sending*> leads, instantly::Client& client) {
     const auto intent = *leads.front()->plan.move;
-    instantly::Move move{.from_campaign = id_or_nothing<sync::CampaignId>(intent.from_campaign),
-                         .from_list = id_or_nothing<sync::ListId>(intent.from_list),
-                         .to_campaign = id_or_nothing<sync::CampaignId>(intent.to_campaign),
-                         .to_list = id_or_nothing<sync::ListId>(intent.to_list)};
-    for (const auto* lead : leads) move.leads.push_back(lead->instantly_id);
-    const auto sent = move.leads.size();
-    const auto keys = sync::expectations(intent);
-    std::optional<instantly::ApiError> refusal;
-    try {
-        const auto job = co_await context_.client.move_leads(std::move(move));
-        const auto problem = co_await follow(job.id, sent);
+    auto move_them = [&](const std::vector<Sending*>& some) -> asio::awaitable<void> {
+        instantly::Move move{.from_campaign = id_or_nothing<sync::CampaignId>(intent.from_campaign),
+                             .from_list = id_or_nothing<sync::ListId>(intent.from_list),
+                             .to_campaign = id_or_nothing<sync::CampaignId>(intent.to_campaign),
+                             .to_list = id_or_nothing<sync::ListId>(intent.to_list)};
+        for (const auto* lead : some) move.leads.push_back(lead->instantly_id);
+        const auto job = co_await client.move_leads(std::move(move));
+        const auto problem = co_await follow(job.id, some.size());
         if (!problem.empty())
-            refusal.emplace(sync::Failure{.kind = sync::FailureKind::transient, .message = problem});
-    } catch (const instantly::ApiError& error) {
-        refusal = error;
-    }
-    for (auto* lead : leads)
-        if (refusal)
-            lead->failed(keys, *refusal);
-        else
-            lead->accepted(keys);
+            throw instantly::ApiError{sync::Failure{.kind = sync::FailureKind::transient, .message = problem}};
+    };
+    BulkCall bulk{sync::expectations(intent), move_them};
+    co_await bulk.send(std::move(leads));
 }
 
 /// A job's end: empty when it succeeded, whatever it moved (the look-up tells lead by lead), else what went wrong.

@@ -41,8 +41,8 @@ public:
     /// Adds what these moves need. One whose places are taken, by another move of these too, is left for later.
     void reserve(std::vector<Sending>& sendings, Reservation& ours);
 
-    /// Sends the reserved moves and follows them.
-    boost::asio::awaitable<void> move(const std::vector<Sending*>& sendings);
+    /// Sends the reserved moves by `client` and follows them. Those whose turn comes late are put off.
+    boost::asio::awaitable<void> move(const std::vector<Sending*>& sendings, instantly::Client& client);
 
     /// How many more leads may wait.
     [[nodiscard]] std::size_t room() const { return waiting_.room(); }
@@ -58,7 +58,7 @@ public:
     [[nodiscard]] Signal& waiting_changed() { return waiting_changed_; }
 
 private:
-    boost::asio::awaitable<void> move_together(std::vector<Sending*> leads);
+    boost::asio::awaitable<void> move_together(std::vector<Sending*> leads, instantly::Client& client);
     boost::asio::awaitable<std::string> follow(sync::JobId job, std::size_t sent);
 
     [[nodiscard]] bool is_free(const sync::MoveIntent& intent) const;

@@ -9,6 +9,7 @@
 #include <spdlog/spdlog.h>
 
 #include "connectors/instantly/write_bodies.hpp"
+#include "daemon/bulk_call.hpp"
 #include "daemon/tasks.hpp"
 #include "daemon/wording.hpp"
 
@@ -23,6 +24,7 @@ constexpr std::size_t ids_max = 100;       // in one look-up
 constexpr std::size_t leads_at_once = 32;  // between two looks at the clock
 constexpr int slow_looks_max = 3;          // in a row: a server that is always slow is written to all the same
 constexpr int merge_refusals_max = 3;      // of a merge that a request before may have carried out
+constexpr std::chrono::milliseconds to_finish{250};  // of a look: for what goes in a request with others
 constexpr auto no_longer_there = "Instantly no longer has this lead (404)";
 
 template <class Parts>
@@ -57,7 +59,7 @@ std::string never_stored(const sync::MergeResult& result, int times) {
 
 asio::awaitable<void> Reconciler::reconcile(Claims claims, Moves moves, CallsLeft& left) {
     const auto looked_at = context_.clock.now();
-    auto sendings = co_await prepare(std::move(claims), left);
+    auto sendings = co_await prepare(std::move(claims), looked_at, left);
     if (moves == Moves::together)
         for (auto& sending : sendings) sending.leave_move_for_later();
     std::unique_ptr<Mover::Reservation> none;
@@ -70,7 +72,7 @@ asio::awaitable<void> Reconciler::move_together(Mover::Together together) {
     std::vector<Sending> sendings;
     auto prepare_some = [&](std::span<Claim> some) -> asio::awaitable<void> {
         Claims claims{std::make_move_iterator(some.begin()), std::make_move_iterator(some.end())};
-        auto prepared = co_await prepare(std::move(claims), left);
+        auto prepared = co_await prepare(std::move(claims), looked_at, left);
         std::ranges::move(prepared, std::back_inserter(sendings));
     };
     std::vector<asio::awaitable<void>> looks;
@@ -81,7 +83,8 @@ asio::awaitable<void> Reconciler::move_together(Mover::Together together) {
 }
 
 /// Looks, merges, and settles what needs no call. Left are the leads to be sent.
-asio::awaitable<std::vector<Sending>> Reconciler::prepare(Claims claims, CallsLeft& left) {
+asio::awaitable<std::vector<Sending>> Reconciler::prepare(Claims claims, sync::SteadyTime looked_at,
+                                                          CallsLeft& left) {
     LookUp seen;
     std::optional<sync::Failure> failure;
     try {
@@ -114,7 +117,7 @@ asio::awaitable<std::vector<Sending>> Reconciler::prepare(Claims claims, CallsLe
     });
     verdicts_.look_again_later(std::move(taken));
     co_await settle_gone(std::move(sorted.gone));
-    co_await merge_away(std::move(sorted.to_merge));
+    co_await merge_away(std::move(sorted.to_merge), looked_at);
     co_return std::move(sorted.sendings);
 }
 
@@ -246,27 +249,51 @@ asio::awaitable<void> Reconciler::settle_gone(Claims claims) {
     co_await verdicts_.give_up(std::move(given_up), no_longer_there);
 }
 
-asio::awaitable<void> Reconciler::merge_away(Claims claims) {
-    for (auto& claim : claims) co_await merge_away(std::move(claim));
+/// One after the other, for several may go into one lead. An edit of the source is pushed before it is merged: what
+/// can't leave while the look keeps waits for one that would show such an edit.
+asio::awaitable<void> Reconciler::merge_away(Claims claims, sync::SteadyTime looked_at) {
+    if (claims.empty()) co_return;
+    const Look look{looked_at, late_merges_.are_too_many()};
+    Claims late;
+    for (const auto& claim : claims) {
+        bool is_settled = keeps(look);
+        if (is_settled) is_settled = co_await merge_away(claim, look);
+        if (!is_settled) late.push_back(claim);
+    }
+    late_merges_.count(!late.empty(), late.size() < claims.size());
+    if (!late.empty())
+        co_await context_.store.run(
+            [&](Transaction& transaction) { transaction.queue.defer(late, std::chrono::milliseconds{0}); });
 }
 
 /// `crm.merge_leads`: the one operation that is no difference between row and base. Like any write it is done when a
-/// look shows it: by the source being gone (settle_gone). Until then its row stays.
-asio::awaitable<void> Reconciler::merge_away(Claim claim) {
+/// look shows it: by the source being gone (settle_gone). Until then its row stays. False: its turn came too late.
+asio::awaitable<bool> Reconciler::merge_away(const Claim& claim, Look look) {
     Claims alone(1, claim);
     if (claim.merge_destination.text.empty()) {
         co_await context_.store.run(
             [&](Transaction& transaction) { transaction.queue.merge_ended(claim.id, false); });
-        co_return co_await verdicts_.give_up(std::move(alone),
-                                             "the lead it was to be merged into is no longer on Instantly");
+        co_await verdicts_.give_up(std::move(alone), "the lead it was to be merged into is no longer on Instantly");
+        co_return true;
     }
-    co_await context_.store.run([&](Transaction& transaction) { transaction.queue.merge_leaves(claim.id); });
+    const auto in_time = turns(look, sync::Lane::push);
+    // Noted behind its turn: a source that goes while it waits was not merged.
+    const auto leaves = [&]() -> asio::awaitable<std::unique_ptr<instantly::Turn>> {
+        auto turn = co_await in_time();
+        co_await context_.store.run([&](Transaction& transaction) { transaction.queue.merge_leaves(claim.id); });
+        co_return turn;
+    };
+    auto client = context_.client.through(leaves);
+    bool is_late = false;
     std::optional<instantly::ApiError> refusal;
     try {
-        co_await context_.client.merge_leads(claim.instantly_id, claim.merge_destination);
+        co_await client.merge_leads(claim.instantly_id, claim.merge_destination);
+    } catch (const TurnCameLate&) {
+        is_late = true;
     } catch (const instantly::ApiError& error) {
         refusal = error;
     }
+    if (is_late) co_return false;
     const bool refused = refusal && refusal->failure().kind == sync::FailureKind::lead && !refusal->in_doubt();
     // One refused after an earlier one may have been merged by that: the next look tells, a few times.
     const bool may_be_done = claim.merge_sent_ago && claim.attempts < merge_refusals_max;
@@ -276,12 +303,14 @@ asio::awaitable<void> Reconciler::merge_away(Claim claim) {
     if (refusal) {
         auto failure = refusal->failure();
         if (refused && may_be_done) failure.kind = sync::FailureKind::transient;
-        co_return co_await verdicts_.fail(std::move(alone), std::move(failure));
+        co_await verdicts_.fail(std::move(alone), std::move(failure));
+        co_return true;
     }
     co_await context_.store.run([&](Transaction& transaction) {
         transaction.queue.defer(alone, context_.timing.read_back);
         transaction.queue.look_again({*claim.merge_into}, context_.timing.read_back);
     });
+    co_return true;
 }
 
 // --- send ----------------------------------------------------------------------------------------------------------
@@ -319,6 +348,12 @@ bool Reconciler::keeps(const Look& look) const { return keeps_for(look).count() 
 std::chrono::milliseconds Reconciler::keeps_for(const Look& look) const {
     if (look.may_be_old) return std::chrono::milliseconds::max();
     return std::chrono::floor<std::chrono::milliseconds>(look.at + context_.timing.look_keeps - context_.clock.now());
+}
+
+/// Turns that come while the look keeps. Behind a longer wait, as while the server wants no requests, what was to be
+/// sent may be wrong.
+instantly::Gate Reconciler::turns(const Look& look, sync::Lane lane) const {
+    return only_while([this, look] { return keeps(look); }, context_.pace.lane(lane));
 }
 
 asio::awaitable<void> Reconciler::send(std::vector<Sending> sendings, Look look, Mover::Reservation& places,
@@ -372,9 +407,8 @@ void Reconciler::note(Transaction& transaction, const std::vector<Sending>& send
 asio::awaitable<void> Reconciler::call(std::vector<Sending>& sendings, Look look, CallsLeft& left) {
     Signal through;
     std::vector<Sending*> late;
-    const auto kept = [this, look] { return keeps(look); };
-    Ways ways{context_.client.through(only_while(kept, context_.pace.lane(sync::Lane::push))),
-              context_.urgent.through(only_while(kept, context_.pace.lane(sync::Lane::safety)))};
+    Ways ways{context_.client.through(turns(look, sync::Lane::push)),
+              context_.urgent.through(turns(look, sync::Lane::safety))};
     auto call_one = [&](Sending& sending) -> asio::awaitable<void> {
         const std::size_t calls = has_calls_of_its_own(sending) ? 1 : 0;
         co_await call_lead(sending, ways);
@@ -386,10 +420,10 @@ asio::awaitable<void> Reconciler::call(std::vector<Sending>& sendings, Look look
         through.set();
     };
     auto finishing = [&]() -> asio::awaitable<void> {
-        co_await through.wait_for(context_.clock, std::min(context_.timing.slow_batch, keeps_for(look)));
+        co_await through.wait_for(context_.clock, std::min(context_.timing.slow_batch, keeps_for(look) - to_finish));
         std::vector<Sending*> in_time;
         for (auto& sending : sendings) (sending.called ? in_time : late).push_back(&sending);
-        co_await finish(in_time, look);
+        co_await finish(in_time, look, ways);
     };
     std::vector<asio::awaitable<void>> tasks;
     tasks.push_back(calling());
@@ -399,17 +433,22 @@ asio::awaitable<void> Reconciler::call(std::vector<Sending>& sendings, Look look
                       std::ranges::any_of(sendings, [](const auto& sending) { return !sending.arrived.empty(); }));
     if (!keeps(look))
         for (auto* sending : late) sending->put_off_the_rest();
-    co_await finish(late, look);
+    co_await finish(late, look, ways);
 }
 
-asio::awaitable<void> Reconciler::finish(const std::vector<Sending*>& sendings, Look look) {
+asio::awaitable<void> Reconciler::finish(const std::vector<Sending*>& sendings, Look look, Ways& ways) {
     if (sendings.empty()) co_return;
-    co_await assign(sendings);
-    // A move alone is not put off for the assignments beside it: in each batch there could be some.
+    const auto began_at = context_.clock.now();
+    co_await assign(sendings, ways);
+    const bool all_went = std::ranges::all_of(sendings, [](const auto* sending) { return sending->put_off.empty(); });
     if (!keeps(look))
         for (auto* sending : sendings)
             if (sending->assignee) sending->put_off_the_rest();
-    co_await mover_.move(sendings);
+    // A move alone is not put off for the time that the assignments beside it take: in each batch there could be
+    // some. It takes nobody along whom somebody has moved elsewhere.
+    if (all_went) look.at += context_.clock.now() - began_at;
+    auto client = context_.client.through(turns(look, sync::Lane::push));
+    co_await mover_.move(sendings, client);
     co_await record(sendings);
 }
 
@@ -451,25 +490,24 @@ asio::awaitable<void> Reconciler::call_lead(Sending& sending, Ways& ways) {
     }
 }
 
-asio::awaitable<void> Reconciler::assign(const std::vector<Sending*>& sendings) {
+asio::awaitable<void> Reconciler::assign(const std::vector<Sending*>& sendings, Ways& ways) {
     std::map<std::string, std::vector<Sending*>> by_assignee;
     for (auto* sending : sendings)
         if (sending->assignee) by_assignee[*sending->assignee].push_back(sending);
-    for (auto& [assignee, leads] : by_assignee) {
+    std::vector<asio::awaitable<void>> calls;
+    for (const auto& [assignee, leads] : by_assignee) calls.push_back(assign_together(leads, ways));
+    co_await all(std::move(calls));
+}
+
+asio::awaitable<void> Reconciler::assign_together(std::vector<Sending*> leads, Ways& ways) {
+    const auto assignee = *leads.front()->assignee;
+    auto assign_them = [&](const std::vector<Sending*>& some) -> asio::awaitable<void> {
         std::vector<sync::InstantlyId> ids;
-        for (const auto* lead : leads) ids.push_back(lead->instantly_id);
-        std::optional<instantly::ApiError> refusal;
-        try {
-            co_await context_.client.assign_leads(std::move(ids), assignee);
-        } catch (const instantly::ApiError& error) {
-            refusal = error;
-        }
-        for (auto* lead : leads)
-            if (refusal)
-                lead->failed(lead->assignment(), *refusal);
-            else
-                lead->accepted(lead->assignment());
-    }
+        for (const auto* lead : some) ids.push_back(lead->instantly_id);
+        co_await ways.client.assign_leads(std::move(ids), assignee);
+    };
+    BulkCall bulk{leads.front()->assignment(), assign_them};
+    co_await bulk.send(std::move(leads));
 }
 
 /// What became of the calls, in one transaction.

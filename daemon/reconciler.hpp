@@ -70,25 +70,27 @@ private:
         std::vector<Sending> sendings;
     };
 
-    boost::asio::awaitable<std::vector<Sending>> prepare(Claims claims, CallsLeft& left);
+    boost::asio::awaitable<std::vector<Sending>> prepare(Claims claims, sync::SteadyTime looked_at, CallsLeft& left);
     boost::asio::awaitable<LookUp> look_up(const Claims& claims);
     [[nodiscard]] Sorted sort(const Claims& claims, LookUp seen) const;
     void sort_merged(const store::Claim& claim, MergedLead&& lead, Sorted& sorted) const;
     boost::asio::awaitable<void> settle_gone(Claims claims);
-    boost::asio::awaitable<void> merge_away(Claims claims);
-    boost::asio::awaitable<void> merge_away(store::Claim claim);
+    boost::asio::awaitable<void> merge_away(Claims claims, sync::SteadyTime looked_at);
+    boost::asio::awaitable<bool> merge_away(const store::Claim& claim, Look look);
 
     boost::asio::awaitable<void> send_while_fresh(std::vector<Sending> sendings, sync::SteadyTime looked_at,
                                                   std::unique_ptr<Mover::Reservation> places, CallsLeft& left);
     [[nodiscard]] bool keeps(const Look& look) const;
     [[nodiscard]] std::chrono::milliseconds keeps_for(const Look& look) const;  ///< below 0: it is old
+    [[nodiscard]] instantly::Gate turns(const Look& look, sync::Lane lane) const;
     boost::asio::awaitable<void> send(std::vector<Sending> sendings, Look look, Mover::Reservation& places,
                                       CallsLeft& left);
     void note(store::Transaction& transaction, const std::vector<Sending>& sendings) const;
     boost::asio::awaitable<void> call(std::vector<Sending>& sendings, Look look, CallsLeft& left);
     boost::asio::awaitable<void> call_lead(Sending& sending, Ways& ways);
-    boost::asio::awaitable<void> finish(const std::vector<Sending*>& sendings, Look look);
-    boost::asio::awaitable<void> assign(const std::vector<Sending*>& sendings);
+    boost::asio::awaitable<void> finish(const std::vector<Sending*>& sendings, Look look, Ways& ways);
+    boost::asio::awaitable<void> assign(const std::vector<Sending*>& sendings, Ways& ways);
+    static boost::asio::awaitable<void> assign_together(std::vector<Sending*> leads, Ways& ways);
     boost::asio::awaitable<void> record(const std::vector<Sending*>& sendings);
 
     PushContext& context_;
@@ -98,6 +100,7 @@ private:
     std::size_t calls_left_ = 0;
     int slow_looks_ = 0;  ///< in a row
     LateTurns late_turns_;
+    LateTurns late_merges_;  ///< they come before what is sent
 };
 
 /// The calls that some leads may yet need, counted until they are over, or known not to be.

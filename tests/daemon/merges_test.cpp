@@ -90,6 +90,30 @@ TEST_F(Merges, PendingEditsOfTheSourceArePushedFirst) {
     expect_merged(0, 1);
 }
 
+TEST_F(Merges, ThatWaitedLongForTheirTurnPushWhatWasEditedMeanwhileFirst) {
+    in_step({.leads = 40, .conflicts = {.clearable = {sync::Field::phone}}, .new_leads = 1h, .patience = 500ms});
+    for (const std::size_t destination : {1U, 3U})
+        world().instantly().edit(leads_[destination], {{"phone", nullptr}});
+    sync_once();
+    world().instantly().add_fault(
+        {{"kind", "status"}, {"status", 429}, {"retry_after_s", 4}, {"path", "/leads/merge"}, {"count", 1}});
+    merge(0, 1);
+    merge(2, 3);
+    world().start();
+    ASSERT_TRUE(test_support::eventually([&] { return world().requests("POST", "/leads/merge") == 1; }));
+    for (const std::size_t source : {0U, 2U}) edit(source, "phone = '+1 meanwhile'");
+    ASSERT_TRUE(world().becomes("SELECT count(*) FROM sync.merges", "0"));
+    world().settles();
+    for (const std::size_t source : {0U, 2U}) {
+        EXPECT_EQ(world().requests("PATCH", leads_[source]), 1U) << source;
+        EXPECT_FALSE(world().instantly().lead(leads_[source])) << source;
+        EXPECT_EQ(remote_text(source + 1, "phone"), "+1 meanwhile") << source;
+        EXPECT_EQ(local(source + 1, "phone"), "+1 meanwhile") << source;
+    }
+    EXPECT_EQ(world().value("SELECT count(*) FROM crm.attempts"), "1") << "what waited in vain was no attempt";
+    expect_in_step();
+}
+
 TEST_F(Merges, WhoseSourceALateListingStillShowsDoNotBringItBack) {
     in_step({.leads = 40, .switches = {{"read_lag_ms", 1000}}});
     merge(0, 1);

@@ -85,6 +85,7 @@ void bulk_assign(Call& call) {
                                return user.is_string() && parse_uuid(user.get<std::string>());
                            });
     if (!usable) throw assign_refusal("Invalid ID on `organization_user_ids` field");
+    if (body.names_one_of("ids", workspace.switches.refused_ids)) throw assign_refusal("Invalid ID on `ids` field");
     std::optional<std::vector<Uuid>> owner;
     if (const auto id = body.id("assigned_to")) owner = {*id};
     const LeadFilter filter{body, owner};

@@ -151,6 +151,7 @@ void move_leads(Call& call) {
     auto move = move_of(workspace, body);
     workspace.refuse_if_held(move.from);
     workspace.refuse_if_held(move.to);
+    if (body.names_one_of("ids", workspace.switches.refused_ids)) throw refusal(400, "Invalid ID on `ids` field");
     const LeadFilter filter{body};
     const auto limit = body.integer("limit").value_or(0);
     filter.select(workspace.leads, std::nullopt, false, call.now, truth, [&](const LeadRef& ref) {

@@ -92,4 +92,10 @@ std::optional<std::vector<Uuid>> Body::ids(const char* key) const {
     return ids;
 }
 
+bool Body::names_one_of(const char* key, const std::set<std::string>& wanted) const {
+    if (wanted.empty()) return false;
+    const auto named = texts(key);
+    return named && std::ranges::any_of(*named, [&](const std::string& text) { return wanted.contains(text); });
+}
+
 }  // namespace leadsync::sandbox

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <optional>
+#include <set>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -28,6 +29,9 @@ public:
     std::optional<Uuid> id(const char* key) const;
     std::optional<std::vector<std::string>> texts(const char* key) const;
     std::optional<std::vector<Uuid>> ids(const char* key) const;
+
+    /// Whether the array `key` holds one of these.
+    bool names_one_of(const char* key, const std::set<std::string>& wanted) const;
 
 private:
     const Json* find(const char* key) const;

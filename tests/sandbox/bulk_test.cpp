@@ -127,6 +127,18 @@ TEST_F(Bulk, AssignSpreadsTheLeadsOverTheUsersLater) {
     EXPECT_EQ(refused.json(), TestJson({{"message", "Invalid ID on `organization_user_ids` field"}}));
 }
 
+TEST_F(Bulk, AssignIsRefusedForAllOfItsLeadsWhenASwitchRefusesOne) {
+    const auto ids = leads_in(campaign(0), 3);
+    control.set_switches({{"refused_ids", {ids[1]}}, {"assign_delay_ms", 0}});
+    TestJson body{{"ids", ids}, {"organization_user_ids", {documented_assignee}}};
+    const auto refused = client.post("/api/v2/leads/bulk-assign", body);
+    EXPECT_EQ(refused.status, 400U);
+    EXPECT_EQ(refused.json(), TestJson({{"message", "Invalid ID on `ids` field"}}));
+    body["ids"] = std::vector<std::string>{ids[0], ids[2]};
+    EXPECT_EQ(client.post("/api/v2/leads/bulk-assign", body).status, 202U);
+    EXPECT_TRUE(eventually([&] { return client.lead(ids[2]).value("assigned_to", "") == documented_assignee; }));
+}
+
 TEST_F(Bulk, DeleteWithoutIdsDeletesEverythingThatMatches) {
     const auto before = control.counts();
     const auto expected = before["campaigns"][campaign(0)];

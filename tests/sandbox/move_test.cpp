@@ -119,6 +119,18 @@ TEST_F(Moving, FailsMovesNothingOrPartOfItAsSwitched) {
     EXPECT_EQ(client.lead(ids[2])["campaign"], campaign(0));
 }
 
+TEST_F(Moving, IsRefusedForAllOfItsLeadsWhenASwitchRefusesOne) {
+    const auto ids = leads_in(campaign(0), 3);
+    control.set_switches({{"refused_ids", {ids[1]}}});
+    TestJson body{{"campaign", campaign(0)}, {"ids", ids}, {"to_campaign_id", campaign(1)}};
+    const auto refused = client.post("/api/v2/leads/move", body);
+    EXPECT_EQ(refused.status, 400U);
+    EXPECT_EQ(refused.json()["message"], "Invalid ID on `ids` field");
+    EXPECT_TRUE(client.get("/api/v2/background-jobs").json()["items"].empty());
+    body["ids"] = std::vector<std::string>{ids[0], ids[2]};
+    EXPECT_EQ(finished(start(body))["data"]["moved_leads"], 2);
+}
+
 TEST_F(Moving, ListsItsJobsNewestFirst) {
     const auto first = finished(start(example_to({{"to_campaign_id", campaign(0)}})));
     const auto second =

@@ -32,6 +32,7 @@ void for_each_switch(S& s, Visit visit) {
     visit("hidden_ids", s.hidden_ids);
     visit("hidden_share", s.hidden_share);
     visit("broken_leads", s.broken_leads);
+    visit("refused_ids", s.refused_ids);
     visit("interest_delay_ms", s.interest_delay_ms);
     visit("interest_status_code", s.interest_status_code);
     visit("assign_delay_ms", s.assign_delay_ms);

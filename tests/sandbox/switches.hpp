@@ -39,6 +39,7 @@ struct Switches {
     double hidden_share = 0;                          ///< Of the rows of each list answer, left out at random.
     std::map<std::string, std::string> broken_leads;  ///< id -> what is wrong with its answer
 
+    std::set<std::string> refused_ids;  ///< A move or an assignment that names one of them is refused for all.
     int interest_delay_ms = 50;
     int interest_status_code = 202;
     int assign_delay_ms = 50;
