@@ -29,14 +29,57 @@ std::string hindrance(const sync::Content& local) {
     return {};
 }
 
+store::NotedCreate note_of(const sync::Content& local, sync::Instant now) {
+    store::NotedCreate create{now, local[Field::campaign], local[Field::list_id],
+                              instantly::creation_of(local).expected};
+    create.email = local[Field::email];
+    return create;
+}
+
+/// What is noted of earlier attempts. A process that died, or whose store failed, has not written down when they
+/// ended: of those noted before `known_since` it may have been as late as that. One that ended in the future, by a
+/// clock that was set back since, is taken to have ended just now.
+std::map<sync::LeadId, store::NotedCreate> noted_before(Transaction& transaction,
+                                                        const std::vector<sync::LeadId>& ids,
+                                                        sync::Instant known_since, sync::Instant now) {
+    auto noted = transaction.leads.noted_creates(ids);
+    std::vector<sync::LeadId> ahead;
+    for (auto& [id, create] : noted) {
+        if (create.last_at > now) {
+            create.last_at = now;
+            ahead.push_back(id);
+        } else if (create.last_at < known_since) {
+            create.last_at = std::min(known_since, create.last_at + store::NotedCreate::under_way_max);
+        }
+    }
+    transaction.leads.creates_ended(ahead, now);
+    return noted;
+}
+
 }  // namespace
 
 asio::awaitable<void> Creator::create(Claims claims) {
+    try {
+        co_await create_rows(std::move(claims));
+    } catch (const store::StoreError&) {
+        ends_known_since_ = context_.clock.wall();  // some may have left, and what became of them is not written down
+        throw;
+    }
+}
+
+sync::Instant Creator::ends_known_since() {
+    if (!ends_known_since_) ends_known_since_ = context_.clock.wall();  // what is noted is an earlier process's
+    return *ends_known_since_;
+}
+
+asio::awaitable<void> Creator::create_rows(Claims claims) {
     std::vector<store::LocalRow> rows;
     std::map<sync::LeadId, store::NotedCreate> noted;
+    const auto known_since = ends_known_since();
+    const auto now = context_.clock.wall();
     co_await context_.store.run([&](Transaction& transaction) {
         rows = transaction.leads.rows(ids_of(claims));
-        noted = transaction.leads.noted_creates(ids_of(claims));
+        noted = noted_before(transaction, ids_of(claims), known_since, now);
     });
     std::unordered_map<std::string, sync::Content> contents;
     for (auto& row : rows) contents.emplace(row.id.text, std::move(row.content));
@@ -133,8 +176,10 @@ asio::awaitable<void> Creator::resume(Row row) {
 
 asio::awaitable<void> Creator::withdraw(Claims claims) {
     Rows in_doubt;
+    const auto known_since = ends_known_since();
+    const auto now = context_.clock.wall();
     co_await context_.store.run([&](Transaction& transaction) {
-        const auto noted = transaction.leads.noted_creates(ids_of(claims));
+        const auto noted = noted_before(transaction, ids_of(claims), known_since, now);
         in_doubt.clear();
         Claims idle;
         for (const auto& claim : claims) {
@@ -182,8 +227,9 @@ asio::awaitable<void> Creator::settle_withdrawn(Row row) {
 
 /// How long reads may lag behind what a create has made.
 std::chrono::milliseconds Creator::may_show_for(const store::NotedCreate& create) const {
-    return std::chrono::ceil<std::chrono::milliseconds>(create.last_at + context_.timing.patience
-                                                        - context_.clock.wall());
+    const auto& patience = context_.timing.patience;
+    const auto left = std::chrono::ceil<std::chrono::milliseconds>(create.last_at + patience - context_.clock.wall());
+    return std::min(left, patience);
 }
 
 /// Rows that are to go elsewhere by now. One that is to be nowhere any more is no edit to be sent, so that no
@@ -206,13 +252,15 @@ std::unordered_set<std::string> Creator::moved_meanwhile(Transaction& transactio
 /// is known by being as young as the note; one without is noted anew, for it is known by what was sent. A row that a
 /// page has tied to its lead meanwhile is not made again, one that was edited meanwhile not as it was, and none whose
 /// lease is over: another batch may be making it. Looking for what others of the batch have made can take minutes.
-asio::awaitable<void> Creator::note(Rows& rows) {
+/// Returns which are noted.
+asio::awaitable<std::unordered_set<std::string>> Creator::note(Rows& rows) {
     std::vector<sync::LeadId> ids;
     Claims claims;
     for (const auto& row : rows) {
         ids.push_back(row.claim.id);
         claims.push_back(row.claim);
     }
+    const auto now = context_.clock.wall();
     std::map<sync::LeadId, store::NotedCreate> leaving;
     Claims taken;  // somebody is writing the row
     co_await context_.store.run([&](Transaction& transaction) {
@@ -230,69 +278,141 @@ asio::awaitable<void> Creator::note(Rows& rows) {
         std::erase_if(claims, may_leave);
         transaction.queue.defer(claims, 0ms);
         std::vector<sync::LeadId> elsewhere;
-        for (const auto& [claim, local, noted, nowhere_else] : rows) {
-            if (!may_leave(claim)) continue;
-            leaving.emplace(claim.id, noted_now(local));
-            if (noted && !sync::present(local[Field::email])) elsewhere.push_back(claim.id);
+        for (const auto& row : rows) {
+            if (!may_leave(row.claim)) continue;
+            leaving.emplace(row.claim.id, note_of(row.local, now));
+            if (row.noted && !sync::present(row.local[Field::email])) elsewhere.push_back(row.claim.id);
         }
         transaction.leads.forget_creates(elsewhere);
         transaction.leads.note_creates(leaving);
     });
     verdicts_.look_again_later(std::move(taken));
-    std::erase_if(rows, [&](const auto& row) { return !leaving.contains(row.claim.id); });
+    std::unordered_set<std::string> noted;
+    for (auto& row : rows) {
+        if (!leaving.contains(row.claim.id)) continue;
+        row.noted_at = now;
+        noted.insert(row.claim.id.text);
+    }
+    co_return noted;
+}
+
+/// Leaves of the rows those that are noted.
+asio::awaitable<void> Creator::note(Departure& departure) {
+    departure.noted_at = context_.clock.now();
+    const auto noted = co_await note(departure.rows);
+    std::erase_if(departure.rows, [&](const auto& row) { return !noted.contains(row.claim.id.text); });
+}
+
+/// All of them, or the note is as old as it was: what the request says is settled.
+asio::awaitable<void> Creator::note_anew(Departure& departure) {
+    const auto now = context_.clock.now();
+    const auto noted = co_await note(departure.rows);
+    if (noted.size() == departure.rows.size()) departure.noted_at = now;
+}
+
+bool Creator::keeps(const Departure& departure) const {
+    return context_.clock.now() - departure.noted_at <= context_.timing.look_keeps;
+}
+
+/// To Instantly, for as long as the note keeps: while a create waits for its turn its row may be deleted or set
+/// elsewhere, and what is known of an earlier attempt grows old. Where the budget is so small that every turn comes
+/// late, what leaves is noted anew when it has its turn.
+instantly::Client Creator::way_of(Departure& departure) {
+    const bool notes_anew = late_turns_.are_too_many();
+    instantly::Gate gate =
+        [this, &departure, notes_anew,
+         turn_of = context_.pace.lane(sync::Lane::push)]() -> asio::awaitable<std::unique_ptr<instantly::Turn>> {
+        auto turn = co_await turn_of();
+        if (keeps(departure)) co_return turn;
+        departure.turn_came_late = true;
+        if (notes_anew) co_await note_anew(departure);
+        co_return turn;
+    };
+    return context_.client.through(only_while([this, &departure] { return keeps(departure); }, std::move(gate)));
+}
+
+/// Creates that did not leave, since their turn came late: their rows are looked at anew, at once.
+asio::awaitable<void> Creator::put_back(Rows rows) {
+    Claims claims;
+    for (const auto& row : rows) claims.push_back(row.claim);
+    auto taken = co_await context_.store.run([&](Transaction& transaction) {
+        take_back(transaction, rows);
+        return transaction.queue.give_back(claims, 0ms);
+    });
+    verdicts_.look_again_later(std::move(taken));
+}
+
+/// Creates that failed. What may have been carried out all the same counts from now on.
+asio::awaitable<void> Creator::ended(const Rows& rows, bool in_doubt) {
+    std::vector<sync::LeadId> ids;
+    for (const auto& row : rows) ids.push_back(row.claim.id);
+    const auto now = context_.clock.wall();
+    co_await context_.store.run([&](Transaction& transaction) {
+        if (in_doubt)
+            transaction.leads.creates_ended(ids, now);
+        else
+            take_back(transaction, rows);
+    });
+}
+
+/// Nothing came of them: what was noted of earlier attempts stands as before. A process that dies before leaves the
+/// notes of creates that are not on their way, which are looked for as if they were.
+void Creator::take_back(Transaction& transaction, const Rows& rows) {
+    std::map<sync::LeadId, store::UnsentCreate> unsent;
+    for (const auto& row : rows) unsent.emplace(row.claim.id, store::UnsentCreate{row.noted_at, row.noted});
+    transaction.leads.take_back_creates(unsent);
 }
 
 bool Creator::may_not_show_yet(const store::NotedCreate& create) const { return may_show_for(create) > 0ms; }
-
-store::NotedCreate Creator::noted_now(const sync::Content& local) const {
-    store::NotedCreate create{context_.clock.wall(), local[Field::campaign], local[Field::list_id],
-                              instantly::creation_of(local).expected};
-    create.email = local[Field::email];
-    return create;
-}
 
 // --- leads with an email: /leads/add -------------------------------------------------------------------------------
 
 asio::awaitable<void> Creator::add(Rows rows) {
     const auto campaign = id_or_nothing<sync::CampaignId>(rows.front().local[Field::campaign]);
     const auto list = id_or_nothing<sync::ListId>(rows.front().local[Field::list_id]);
+    Departure departure{std::move(rows)};
+    auto& leaving = departure.rows;
     std::optional<sync::Failure> failure;
     bool in_doubt = false;
+    bool is_put_off = false;
     instantly::AddedLeads answer;
     std::vector<instantly::Creation> creations;
     try {
-        co_await adopt_existing(rows);
-        if (rows.empty()) co_return;
-        co_await note(rows);
-        if (rows.empty()) co_return;
+        co_await adopt_existing(leaving);
+        if (leaving.empty()) co_return;
+        co_await note(departure);
+        if (leaving.empty()) co_return;
         std::vector<nlohmann::json> bodies;
-        for (const auto& row : rows) {
+        for (const auto& row : leaving) {
             creations.push_back(instantly::creation_of(row.local));
             bodies.push_back(creations.back().body);
         }
-        const auto where = rows.front().nowhere_else ? instantly::Unless::in_workspace : instantly::Unless::in_target;
-        answer = co_await context_.client.add_leads(campaign, list, std::move(bodies), where);
+        const auto where =
+            leaving.front().nowhere_else ? instantly::Unless::in_workspace : instantly::Unless::in_target;
+        auto client = way_of(departure);
+        answer = co_await client.add_leads(campaign, list, std::move(bodies), where);
+    } catch (const TurnCameLate&) {
+        is_put_off = true;
     } catch (const instantly::ApiError& error) {
         failure = error.failure();
-        in_doubt = error.in_doubt() || creations.empty();  // or it did not come to the create
+        in_doubt = error.in_doubt();
     }
-    if (!failure) co_return co_await settle_added(std::move(rows), std::move(creations), std::move(answer));
-    Claims claims;
-    std::vector<sync::LeadId> refused;
-    for (const auto& row : rows) {
-        claims.push_back(row.claim);
-        if (!in_doubt && !row.noted) refused.push_back(row.claim.id);
-    }
-    co_await context_.store.run([&](Transaction& transaction) { transaction.leads.forget_creates(refused); });
+    const bool it_came_to_the_create = !creations.empty();
+    if (it_came_to_the_create) late_turns_.count(departure.turn_came_late, !departure.turn_came_late);
+    if (is_put_off) co_return co_await put_back(std::move(leaving));
+    if (!failure) co_return co_await settle_added(std::move(leaving), std::move(creations), std::move(answer));
+    if (it_came_to_the_create) co_await ended(leaving, in_doubt);
     // One bad lead must not take the others of its target down with it.
-    if (failure->kind == sync::FailureKind::lead && rows.size() > 1) {
-        for (auto& row : rows) {
+    if (failure->kind == sync::FailureKind::lead && leaving.size() > 1) {
+        for (auto& row : leaving) {
             Rows alone;
             alone.push_back(std::move(row));
             co_await add(std::move(alone));
         }
         co_return;
     }
+    Claims claims;
+    for (const auto& row : leaving) claims.push_back(row.claim);
     co_await verdicts_.fail(std::move(claims), *failure);
 }
 
@@ -318,11 +438,21 @@ asio::awaitable<void> Creator::settle_added(Rows rows, std::vector<instantly::Cr
         // One that counts as there already may be what an earlier try has made.
         if (done.contains(i) || !may_be_there) known.push_back(rows[i].claim.id);
     }
+    Claims written;
     co_await context_.store.run([&](Transaction& transaction) {
+        // A row that somebody is writing is not waited for, nor do the others: its lead is found by its note.
+        const auto taken = transaction.leads.lock_free(ids_of(read_back));
+        const auto is_taken = [&](const sync::LeadId& id) { return taken.contains(id.text); };
+        std::ranges::copy_if(read_back, std::back_inserter(written), is_taken, &store::Claim::id);
+        std::erase_if(read_back, [&](const auto& claim) { return is_taken(claim.id); });
+        std::erase_if(created, [&](const auto& creation) { return is_taken(creation.id); });
+        std::erase_if(history, [&](const auto& entry) { return is_taken(entry.lead); });
+        std::erase_if(known, is_taken);
         transaction.leads.created(created, context_.timing.patience, context_.clock.wall());
         transaction.leads.forget_creates(known);
         transaction.leads.add_history(history);
         transaction.queue.defer_together(read_back, context_.timing.read_back);
+        transaction.queue.defer(written, context_.timing.busy);
     });
     if (!created.empty()) co_await verdicts_.created();
     if (left.empty()) co_return;
@@ -379,7 +509,8 @@ asio::awaitable<void> Creator::post(Row row) {
     std::optional<instantly::ApiError> refusal;
     std::optional<sync::RemoteLead> lead;
     const auto creation = instantly::creation_of(row.local);
-    bool sent = false;
+    Departure departure;
+    bool is_put_off = false;
     try {
         bool found = false;
         for (int looks = row.noted ? looks_before_belief : 0; looks > 0 && !found; --looks) {
@@ -387,25 +518,27 @@ asio::awaitable<void> Creator::post(Row row) {
             if (!found && looks > 1) co_await context_.clock.sleep_for(context_.timing.read_back);
         }
         if (!found) {
-            Rows leaving;
-            leaving.push_back(row);
-            co_await note(leaving);
-            if (leaving.empty()) co_return;
-            sent = true;
+            departure.rows.push_back(row);
+            co_await note(departure);
+            if (departure.rows.empty()) co_return;
             auto body = creation.body;
             const auto& list = row.local[Field::list_id];
             body["list_id"] = *list;
-            lead = co_await context_.client.create_lead(std::move(body));
+            auto client = way_of(departure);
+            lead = co_await client.create_lead(std::move(body));
         }
+    } catch (const TurnCameLate&) {
+        is_put_off = true;
     } catch (const instantly::ApiError& error) {
         refusal = error;
     }
+    const bool it_came_to_the_create = !departure.rows.empty();
+    if (it_came_to_the_create) late_turns_.count(departure.turn_came_late, !departure.turn_came_late);
+    if (is_put_off) co_return co_await put_back(std::move(departure.rows));
     if (lead) co_return co_await tie(std::move(row), creation, lead->id);
     if (!refusal)  // found, and adopted
         co_return co_await context_.store.run([&](Transaction& transaction) { transaction.queue.defer(alone, 0ms); });
-    if (sent && !refusal->in_doubt())
-        co_await context_.store.run(
-            [&](Transaction& transaction) { transaction.leads.forget_creates({row.claim.id}); });
+    if (it_came_to_the_create) co_await ended(departure.rows, refusal->in_doubt());
     co_await verdicts_.fail(std::move(alone), refusal->failure());
 }
 

@@ -96,18 +96,22 @@ private:
     ObserveResult take_in(std::vector<Observation> unique) {
         std::vector<const Observation*> known;
         std::vector<Observation*> unknown;
+        std::vector<Observation*> buried;
         for (auto& observation : unique) {
             const auto found = held_.find(observation.lead.id.text);
             if (found != held_.end() && found->second.tombstone && found->second.deletion_sent)
                 result_.still_there.push_back(found->second.id);
             if (found == held_.end())
                 unknown.push_back(&observation);
+            else if (found->second.tombstone && !found->second.is_queued && !found->second.deletion_sent)
+                buried.push_back(&observation);
             else if (needs_no_merge(found->second, observation))
                 ++result_.unchanged;
             else
                 known.push_back(&observation);
         }
         merge_known(known);
+        adopt_buried(buried);
         adopt_or_add(unknown);
         if (!options_.dry_run) write();
         result_.conflicts = conflicts_.size();
@@ -245,6 +249,34 @@ private:
         }
     }
 
+    static std::vector<store::Identity> identities_of(const std::vector<Observation*>& observations) {
+        std::vector<store::Identity> identities;
+        identities.reserve(observations.size());
+        for (const auto* observation : observations) {
+            const auto& content = observation->lead.content;
+            identities.push_back({observation->lead.id, content[Field::email], content[Field::campaign],
+                                  content[Field::list_id], content[Field::timestamp_created], &content});
+        }
+        return identities;
+    }
+
+    /// Leads whose rows were deleted here, and only here: each is the lead of a row that was inserted for it since.
+    void adopt_buried(const std::vector<Observation*>& buried) {
+        if (buried.empty()) return;
+        const auto lock = options_.dry_run ? store::Lock::none : store::Lock::rows;
+        auto rows = transaction_.leads.adoptable(identities_of(buried), lock);
+        std::vector<LeadId> tombstones;
+        for (const auto& [lead, row] : rows)
+            if (!row.is_being_written) tombstones.push_back(held_.at(lead).id);
+        if (!options_.dry_run) {
+            const auto forgotten = transaction_.leads.forget_tombstones(tombstones);
+            std::erase_if(rows, [&](const auto& pair) {
+                return !pair.second.is_being_written && !forgotten.contains(held_.at(pair.first).id.text);
+            });
+        }
+        result_.unchanged += adopt(buried, rows).size();
+    }
+
     void adopt_or_add(const std::vector<Observation*>& unknown) {
         if (unknown.empty()) return;
         const auto lock = options_.dry_run ? store::Lock::none : store::Lock::rows;
@@ -252,13 +284,7 @@ private:
         ids.reserve(unknown.size());
         for (const auto* observation : unknown) ids.push_back(observation->lead.id);
         const auto others = adopt(unknown, transaction_.leads.rows_without_base(ids, lock));
-        std::vector<store::Identity> identities;
-        identities.reserve(others.size());
-        for (const auto* observation : others) {
-            const auto& content = observation->lead.content;
-            identities.push_back({observation->lead.id, content[Field::email], content[Field::campaign],
-                                  content[Field::list_id], content[Field::timestamp_created], &content});
-        }
+        const auto identities = identities_of(others);
         auto fresh = adopt(others, transaction_.leads.adoptable(identities, lock));
         const bool tells_new = !fresh.empty() && transaction_.progress.is_backfilled();
         // Nothing is created before.
@@ -293,6 +319,10 @@ private:
             const auto found = rows.find(observation->lead.id.text);
             if (found == rows.end() || options_.adopted.contains(found->second.id.text)) {
                 left.push_back(observation);
+                continue;
+            }
+            if (found->second.is_being_written) {
+                result_.busy.push_back(found->second.id);
                 continue;
             }
             ++result_.adopted;

@@ -16,6 +16,10 @@ std::string json_text(const sync::CustomVariables& variables);
 /// Their name in a base.
 inline constexpr std::string_view custom_variables_name = "custom_variables";
 
+/// What PostgreSQL prints of a jsonb. A number beyond a double, which the triggers refuse but which may have come
+/// past them, becomes text.
+nlohmann::json parse_jsonb(std::string_view text);
+
 /// A base as `sync.base.content` holds it: the both-ways fields that are present, by name.
 std::string base_text(const sync::Content& base);
 

@@ -184,7 +184,7 @@ std::string content_columns() {
 
 sync::Content content_from(const pqxx::row& row, int first_column) {
     sync::Content content;
-    content.custom_variables = nlohmann::json::parse(row[first_column].c_str()).get<sync::CustomVariables>();
+    content.custom_variables = parse_jsonb(row[first_column].c_str()).get<sync::CustomVariables>();
     for (const auto& line : sync::field_table()) {
         if (line.owner == Owner::instantly) continue;
         if (const auto value = row[++first_column]; !value.is_null()) content[line.field] = value.c_str();
@@ -198,9 +198,9 @@ Instant instant_from(const pqxx::field& microseconds) {
 
 KnownLead known_lead(const pqxx::row& row, Instant now) {
     KnownLead lead{.id = {row["lead_id"].c_str()}, .instantly_id = {row["instantly_id"].c_str()}};
-    lead.base.content = base_from_json(nlohmann::json::parse(row["content"].c_str()));
+    lead.base.content = base_from_json(parse_jsonb(row["content"].c_str()));
     if (const auto field = row["expected"]; !field.is_null())
-        lead.base.expected = expectations_from_json(nlohmann::json::parse(field.c_str()));
+        lead.base.expected = expectations_from_json(parse_jsonb(field.c_str()));
     lead.base.expectations_expired = row["expired"].as<bool>();
     if (const auto field = row["flips"]; !field.is_null())
         lead.base.flips = flips_from_json(nlohmann::json::parse(field.c_str()));

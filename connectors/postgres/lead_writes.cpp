@@ -9,6 +9,15 @@ namespace leadsync::postgres {
 using sync::LeadId;
 using enum BinaryArray::Element;
 
+namespace {
+
+/// What a create sends, as it is kept.
+sync::Value text_of(const std::map<sync::Key, sync::Value>& sent) {
+    return sent.empty() ? sync::Value{} : expectations_to_json(sent).dump();
+}
+
+}  // namespace
+
 std::string epoch_seconds(sync::Instant instant) {
     const auto count = instant.time_since_epoch().count();
     auto fraction = std::to_string(1'000'000 + count % 1'000'000);
@@ -166,7 +175,7 @@ void Leads::note_creates(const std::map<LeadId, store::NotedCreate>& creates) {
         times.add(epoch_seconds(create.at));
         campaigns.add_or_null(create.campaign);
         lists.add_or_null(create.list);
-        sent.add_or_null(create.sent.empty() ? sync::Value{} : expectations_to_json(create.sent).dump());
+        sent.add_or_null(text_of(create.sent));
     }
     execute(transaction_, statement, workspace_, ids.finish(), times.finish(), campaigns.finish(), lists.finish(),
             sent.finish(), emails.finish());
@@ -197,6 +206,74 @@ std::map<LeadId, store::NotedCreate> Leads::noted_creates(const std::vector<Lead
                                                                  value(row[7]), value(row[8]), value(row[9])});
     }
     return noted;
+}
+
+void Leads::creates_ended(const std::vector<LeadId>& ids, sync::Instant at) {
+    static const Statement statement{"creates_ended", R"sql(
+        UPDATE sync.creates SET last_attempt_at = to_timestamp($3::float8)
+        WHERE workspace = $1 AND lead_id = ANY ($2::uuid[])
+    )sql"};
+    if (!ids.empty()) execute(transaction_, statement, workspace_, array_of(ids), epoch_seconds(at));
+}
+
+void Leads::take_back_creates(const std::map<LeadId, store::UnsentCreate>& unsent) {
+    static const Statement forget{"forget_unsent_creates", R"sql(
+        DELETE FROM sync.creates c USING unnest($2::uuid[], $3::text[]) AS u(id, noted_at)
+        WHERE c.workspace = $1 AND c.lead_id = u.id AND c.last_attempt_at = to_timestamp(u.noted_at::float8)
+        RETURNING c.lead_id
+    )sql"};
+    if (unsent.empty()) return;
+    BinaryArray ids{uuid};
+    BinaryArray times{text};
+    for (const auto& [id, create] : unsent) {
+        ids.add(id.text);
+        times.add(epoch_seconds(create.noted_at));
+    }
+    std::map<LeadId, store::NotedCreate> before;
+    for (const auto& row : execute(transaction_, forget, workspace_, ids.finish(), times.finish())) {
+        const LeadId id{row[0].c_str()};
+        const auto& earlier = unsent.at(id).before;
+        if (earlier) before.emplace(id, *earlier);
+    }
+    put_back_creates(before);
+}
+
+void Leads::put_back_creates(const std::map<LeadId, store::NotedCreate>& creates) {
+    static const Statement statement{"put_back_creates", R"sql(
+        INSERT INTO sync.creates (workspace, lead_id, attempted_at, last_attempt_at, campaign, list_id,
+                                  last_campaign, last_list_id, sent, resent, email)
+        SELECT $1, u.id, to_timestamp(u.at::float8), to_timestamp(u.last_at::float8), u.campaign, u.list_id,
+               u.last_campaign, u.last_list_id, u.sent, u.resent, u.email
+        FROM unnest($2::uuid[], $3::text[], $4::text[], $5::uuid[], $6::uuid[], $7::uuid[], $8::uuid[], $9::jsonb[],
+                    $10::jsonb[], $11::text[])
+             AS u(id, at, last_at, campaign, list_id, last_campaign, last_list_id, sent, resent, email)
+    )sql"};
+    if (creates.empty()) return;
+    BinaryArray ids{uuid};
+    BinaryArray times{text};
+    BinaryArray last_times{text};
+    BinaryArray campaigns{uuid};
+    BinaryArray lists{uuid};
+    BinaryArray last_campaigns{uuid};
+    BinaryArray last_lists{uuid};
+    BinaryArray sent{jsonb};
+    BinaryArray resent{jsonb};
+    BinaryArray emails{text};
+    for (const auto& [id, create] : creates) {
+        ids.add(id.text);
+        times.add(epoch_seconds(create.at));
+        last_times.add(epoch_seconds(create.last_at));
+        campaigns.add_or_null(create.campaign);
+        lists.add_or_null(create.list);
+        last_campaigns.add_or_null(create.last_campaign);
+        last_lists.add_or_null(create.last_list);
+        sent.add_or_null(text_of(create.sent));
+        resent.add_or_null(text_of(create.resent));
+        emails.add_or_null(create.email);
+    }
+    execute(transaction_, statement, workspace_, ids.finish(), times.finish(), last_times.finish(),
+            campaigns.finish(), lists.finish(), last_campaigns.finish(), last_lists.finish(), sent.finish(),
+            resent.finish(), emails.finish());
 }
 
 void Leads::forget_creates(const std::vector<LeadId>& ids) {

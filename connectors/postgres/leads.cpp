@@ -1,5 +1,7 @@
 #include "connectors/postgres/leads.hpp"
 
+#include <algorithm>
+
 #include "connectors/postgres/arrays.hpp"
 #include "connectors/postgres/database.hpp"
 #include "connectors/postgres/lead_rows.hpp"
@@ -17,6 +19,8 @@ constexpr std::string_view look_up_columns = R"sql(
     CASE WHEN b.expected IS NOT NULL OR b.deleted_at IS NOT NULL OR b.gone_at IS NOT NULL THEN
         (b.expected IS NOT NULL)::int + 2 * (b.deleted_at IS NOT NULL)::int + 4 * (b.gone_at IS NOT NULL)::int
         + 8 * coalesce(b.expected ? '', false)::int
+        + 16 * (b.deleted_at IS NOT NULL AND EXISTS (SELECT FROM sync.queue q WHERE q.workspace = b.workspace
+                                                     AND q.lead_id = b.lead_id))::int
     END
 )sql";
 
@@ -32,7 +36,8 @@ void add_held(std::unordered_map<std::string, store::Held>& held, const pqxx::ro
                                              (flags & 1U) != 0,
                                              (flags & 2U) != 0,
                                              (flags & 4U) != 0,
-                                             (flags & 8U) != 0});
+                                             (flags & 8U) != 0,
+                                             (flags & 16U) != 0});
 }
 
 /// Identities side by side, as `u(instantly_id, email, campaign, list_id, created)` of a query.
@@ -108,39 +113,54 @@ std::unordered_set<std::string> Leads::here_or_deleted(const std::vector<LeadId>
 
 std::unordered_map<std::string, store::LocalRow> Leads::adoptable(const std::vector<store::Identity>& leads,
                                                                   store::Lock lock) {
+    std::unordered_map<std::string, store::LocalRow> found;
     auto row_of_lead = look_for_rows(leads, nullptr);
     if (lock == store::Lock::rows && !row_of_lead.empty()) {
         // Looked for anew behind the lock: whoever held one of the rows may have written it.
-        std::vector<LeadId> ids;
-        for (const auto& [lead, row] : row_of_lead) ids.push_back(row);
-        const auto locked = without_lead(ids);
+        const auto locked = lock_free_of(row_of_lead, found);
         row_of_lead = look_for_rows(leads, &locked);
     }
+    add_rows(row_of_lead, found);
+    return found;
+}
+
+/// Locks the rows that nobody else is writing; notes the others in `found`.
+std::unordered_set<std::string> Leads::lock_free_of(const std::unordered_map<std::string, LeadId>& row_of_lead,
+                                                    std::unordered_map<std::string, store::LocalRow>& found) {
+    std::vector<LeadId> ids;
+    for (const auto& [lead, row] : row_of_lead) ids.push_back(row);
+    const auto written = lock_free(ids);
+    std::unordered_set<std::string> locked;
+    for (const auto& [lead, row] : row_of_lead)
+        if (written.contains(row.text))
+            found.emplace(lead, store::LocalRow{.id = row, .content = {}, .is_being_written = true});
+        else
+            locked.insert(row.text);
+    return locked;
+}
+
+void Leads::add_rows(const std::unordered_map<std::string, LeadId>& row_of_lead,
+                     std::unordered_map<std::string, store::LocalRow>& found) {
     std::vector<LeadId> ids;
     std::unordered_map<std::string, std::string> lead_of_row;
     for (const auto& [lead, row] : row_of_lead) {
         ids.push_back(row);
         lead_of_row.emplace(row.text, lead);
     }
-    std::unordered_map<std::string, store::LocalRow> found;
     for (auto& row : rows(ids)) {
         auto lead = lead_of_row.at(row.id.text);
         found.emplace(std::move(lead), std::move(row));
     }
-    return found;
 }
 
-// Looks for a few rows of many are planned each time, not prepared: by a plan that was kept from when the table was
-// small each of them would read all of it. And one by one, behind OFFSET 0: a hundred ids at once are half of a table
-// of which nothing is known yet, as during a first backfill.
+// Looks for a few rows of many are functions that read by index (migration 0026), or planned each time, not prepared:
+// by a plan that was kept from when the table was small each of them would read all of it. And one by one, behind
+// OFFSET 0: a hundred ids at once are half of a table of which nothing is known yet, as during a first backfill.
 
-/// Mostly there are none, which is told by the end of an index, and saves the look.
+/// Mostly there are none, which saves the look.
 bool Leads::has_rows_without_lead() {
-    static const std::string query = R"sql(
-        SELECT instantly_id IS NULL FROM crm.leads WHERE workspace = $1 ORDER BY instantly_id DESC NULLS FIRST LIMIT 1
-    )sql";
-    const auto rows = transaction_.exec_params(query, workspace_);
-    return !rows.empty() && rows[0][0].as<bool>();
+    static const Statement statement{"has_rows_without_lead", "SELECT sync.has_rows_without_lead($1)"};
+    return execute(transaction_, statement, workspace_)[0][0].as<bool>();
 }
 
 /// Which row is which lead, without a lock, by the lead's id on Instantly. With `among` only these rows are looked
@@ -259,54 +279,55 @@ std::unordered_set<std::string> Leads::lock_free(const std::vector<LeadId>& ids)
 
 std::unordered_map<std::string, store::LocalRow> Leads::rows_without_base(const std::vector<InstantlyId>& leads,
                                                                           store::Lock lock) {
-    static const std::string look = R"sql(
-        SELECT u.id FROM unnest($2::uuid[]) AS u(id)
-        CROSS JOIN LATERAL (SELECT FROM crm.leads WHERE workspace = $1 AND instantly_id = u.id OFFSET 0) l
-        LEFT JOIN LATERAL (
-            SELECT lead_id FROM sync.base WHERE workspace = $1 AND instantly_id = u.id OFFSET 0
-        ) b ON true
-        WHERE b.lead_id IS NULL
-    )sql";
+    static const Statement look{"leads_with_row", "SELECT sync.leads_with_row($1, $2, $3, $4)"};
     static const std::string query = R"sql(
         SELECT l.id, l.instantly_id FROM crm.leads l
         WHERE l.workspace = $1 AND l.instantly_id = ANY ($2::uuid[])
           AND NOT EXISTS (SELECT FROM sync.base b WHERE b.workspace = $1 AND b.instantly_id = l.instantly_id)
         ORDER BY l.id
     )sql";
-    static const std::string lock_too = query + "FOR NO KEY UPDATE OF l";
     std::unordered_map<std::string, store::LocalRow> found;
     if (leads.empty()) return found;
-    std::vector<InstantlyId> without_base;
-    for (const auto& row : transaction_.exec_params(look, workspace_, array_of(leads)))
-        without_base.push_back({row[0].c_str()});
-    if (without_base.empty()) return found;
-    std::vector<LeadId> ids;
-    std::unordered_map<std::string, std::string> lead_of_row;
-    const auto& words = lock == store::Lock::rows ? lock_too : query;
-    for (const auto& row : transaction_.exec_params(words, workspace_, array_of(without_base))) {
-        ids.push_back({row[0].c_str()});
-        lead_of_row.emplace(row[0].c_str(), row[1].c_str());
+    std::vector<InstantlyId> with_row;
+    const auto [lowest, highest] = std::ranges::minmax(leads);
+    for (const auto& row : execute(transaction_, look, workspace_, array_of(leads), lowest.text, highest.text))
+        with_row.push_back({row[0].c_str()});
+    if (with_row.empty()) return found;
+    const auto look_again = [&] {
+        std::unordered_map<std::string, LeadId> row_of_lead;
+        for (const auto& row : transaction_.exec_params(query, workspace_, array_of(with_row)))
+            row_of_lead.emplace(row[1].c_str(), LeadId{row[0].c_str()});
+        return row_of_lead;
+    };
+    auto row_of_lead = look_again();
+    if (lock == store::Lock::rows && !row_of_lead.empty()) {
+        const auto locked = lock_free_of(row_of_lead, found);
+        row_of_lead = look_again();
+        std::erase_if(row_of_lead, [&](const auto& pair) { return !locked.contains(pair.second.text); });
     }
-    for (auto& row : rows(ids)) {
-        auto lead = lead_of_row.at(row.id.text);
-        found.emplace(std::move(lead), std::move(row));
-    }
+    add_rows(row_of_lead, found);
     return found;
 }
 
+std::unordered_set<std::string> Leads::forget_tombstones(const std::vector<LeadId>& ids) {
+    static const Statement statement{"forget_tombstones", R"sql(
+        DELETE FROM sync.base WHERE workspace = $1 AND lead_id = ANY ($2::uuid[]) AND deleted_at IS NOT NULL
+        RETURNING lead_id
+    )sql"};
+    std::unordered_set<std::string> forgotten;
+    if (ids.empty()) return forgotten;
+    for (const auto& row : execute(transaction_, statement, workspace_, array_of(ids)))
+        forgotten.insert(row[0].c_str());
+    return forgotten;
+}
+
 std::unordered_set<std::string> Leads::taken(const std::vector<LeadId>& ids) {
-    static const std::string query = R"sql(
-        SELECT u.id FROM unnest($2::uuid[]) AS u(id)
-        CROSS JOIN LATERAL (
-            (SELECT FROM crm.leads WHERE workspace = $1 AND id = u.id)
-            UNION ALL
-            (SELECT FROM sync.base WHERE workspace = $1 AND lead_id = u.id)
-            OFFSET 0
-        ) taken
-    )sql";
+    static const Statement statement{"taken_ids", "SELECT sync.taken_ids($1, $2, $3, $4)"};
     std::unordered_set<std::string> found;
     if (ids.empty()) return found;
-    for (const auto& row : transaction_.exec_params(query, workspace_, array_of(ids))) found.insert(row[0].c_str());
+    const auto [lowest, highest] = std::ranges::minmax(ids);
+    for (const auto& row : execute(transaction_, statement, workspace_, array_of(ids), lowest.text, highest.text))
+        found.insert(row[0].c_str());
     return found;
 }
 

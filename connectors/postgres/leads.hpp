@@ -28,6 +28,7 @@ public:
     std::unordered_set<std::string> lock_free(const std::vector<sync::LeadId>& ids) override;
     std::unordered_map<std::string, store::LocalRow> rows_without_base(const std::vector<sync::InstantlyId>& leads,
                                                                        store::Lock lock) override;
+    std::unordered_set<std::string> forget_tombstones(const std::vector<sync::LeadId>& ids) override;
     std::unordered_set<std::string> taken(const std::vector<sync::LeadId>& ids) override;
     std::unordered_set<std::string> without_lead(const std::vector<sync::LeadId>& ids) override;
     std::vector<sync::LeadId> with_emails(const std::vector<std::string>& emails) override;
@@ -63,6 +64,8 @@ public:
     void set_status(const std::vector<sync::LeadId>& ids, sync::SyncStatus status, const sync::Value& error) override;
     void note_creates(const std::map<sync::LeadId, store::NotedCreate>& creates) override;
     std::map<sync::LeadId, store::NotedCreate> noted_creates(const std::vector<sync::LeadId>& ids) override;
+    void creates_ended(const std::vector<sync::LeadId>& ids, sync::Instant at) override;
+    void take_back_creates(const std::map<sync::LeadId, store::UnsentCreate>& unsent) override;
     void forget_creates(const std::vector<sync::LeadId>& ids) override;
 
     // lead_deletions.cpp
@@ -84,10 +87,15 @@ public:
 
 private:
     bool has_rows_without_lead();
+    std::unordered_set<std::string> lock_free_of(const std::unordered_map<std::string, sync::LeadId>& row_of_lead,
+                                                 std::unordered_map<std::string, store::LocalRow>& found);
+    void add_rows(const std::unordered_map<std::string, sync::LeadId>& row_of_lead,
+                  std::unordered_map<std::string, store::LocalRow>& found);
     std::unordered_map<std::string, sync::LeadId> look_for_rows(const std::vector<store::Identity>& leads,
                                                                 const std::unordered_set<std::string>* among);
     void seen(const std::vector<sync::InstantlyId>& ids);
     void no_longer_unborn(const pqxx::binarystring& ids);
+    void put_back_creates(const std::map<sync::LeadId, store::NotedCreate>& creates);
 
     pqxx::transaction_base& transaction_;
     const std::string& workspace_;

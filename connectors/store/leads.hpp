@@ -24,6 +24,7 @@ struct Held {
     bool tombstone = false;      ///< the row was deleted here: the lead is not brought back by a page that shows it
     bool gone = false;           ///< was taken for deleted on Instantly
     bool deletion_sent = false;  ///< a DELETE of ours was accepted
+    bool is_queued = false;      ///< of a tombstone: what comes of it is still to be carried out
 };
 
 /// A part of the workspace in order of ids on Instantly: what lies behind `after` (nothing: from the first) and up to
@@ -55,6 +56,7 @@ struct Identity {
 struct LocalRow {
     sync::LeadId id;
     sync::Content content;
+    bool is_being_written = false;  ///< by somebody, who is not waited for: what it holds is not told
 };
 
 /// A row tied to the lead that Instantly made of it.
@@ -70,15 +72,18 @@ struct Creation {
 /// Leads made up to `clock_slack` before are taken to be made by it: our clock need not be theirs.
 struct NotedCreate {
     static constexpr std::chrono::seconds clock_slack{60};
-    /// After its last attempt a create may still make its lead for so long: as long as its request may be under way.
-    static constexpr std::chrono::seconds under_way_max{30};
+    /// So long after it was noted a create may still make its lead: it leaves within three seconds or not at all, and
+    /// no request is waited for longer than two minutes (instantly::TransportOptions).
+    static constexpr std::chrono::seconds under_way_max{125};
 
     sync::Instant at;  ///< of the first attempt: nothing older was made by it
     sync::Value campaign;
     sync::Value list;
     /// What was sent: the base of the lead if it was made, and what it is known by where it has no email.
     std::map<sync::Key, sync::Value> sent{};
-    sync::Instant last_at{};  ///< of the last attempt: reads may lag behind it
+    /// When the last attempt ended without anybody knowing how, or, as long as that has not been told, when it was
+    /// noted: reads may lag behind it.
+    sync::Instant last_at{};
     /// What the last attempt sent, where it was not the first, and where it went: either may have made the lead.
     std::map<sync::Key, sync::Value> resent{};
     sync::Value last_campaign{};
@@ -86,6 +91,12 @@ struct NotedCreate {
     sync::Value email{};
 
     bool operator==(const NotedCreate&) const = default;
+};
+
+/// A create that was noted and of which nothing came: it did not leave, or was refused.
+struct UnsentCreate {
+    sync::Instant noted_at;             ///< the `at` that it was noted with
+    std::optional<NotedCreate> before;  ///< what was noted of earlier attempts
 };
 
 /// One line of `crm.history`. `key` is empty where the lead as a whole is meant (created, deleted, …).
@@ -147,7 +158,8 @@ public:
 
     /// Rows without a lead, by the remote lead that they are: by email and by where the row says; or, where a create
     /// is noted, by email and by having been made since then, wherever it is by now; without an email by what the
-    /// create had sent. A row at most once, a lead at most once, and those first that are where the row says.
+    /// create had sent. A row at most once, a lead at most once, and those first that are where the row says. Of a
+    /// row that is to be locked and that somebody is writing only that is told.
     virtual std::unordered_map<std::string, LocalRow> adoptable(const std::vector<Identity>& leads, Lock lock) = 0;
 
     virtual std::vector<LocalRow> rows(const std::vector<sync::LeadId>& ids) = 0;
@@ -156,9 +168,11 @@ public:
     virtual std::unordered_set<std::string> lock_free(const std::vector<sync::LeadId>& ids) = 0;
 
     /// Rows that stand for one of these leads, which have no base, by the lead: where tables were restored from
-    /// backups of different times.
+    /// backups of different times. Locked like adoptable().
     virtual std::unordered_map<std::string, LocalRow> rows_without_base(const std::vector<sync::InstantlyId>& leads,
                                                                         Lock lock) = 0;
+    /// Takes away those of these that are tombstones; tells which. Their leads are nobody's then.
+    virtual std::unordered_set<std::string> forget_tombstones(const std::vector<sync::LeadId>& ids) = 0;
     /// Which of these ids a row or a base has. A user may choose the id of a row, and why not that of a lead.
     virtual std::unordered_set<std::string> taken(const std::vector<sync::LeadId>& ids) = 0;
 
@@ -204,6 +218,10 @@ public:
     /// attempted last, and what was sent then, and where.
     virtual void note_creates(const std::map<sync::LeadId, NotedCreate>& creates) = 0;
     virtual std::map<sync::LeadId, NotedCreate> noted_creates(const std::vector<sync::LeadId>& ids) = 0;
+    /// Their last attempts have ended at `at`, and nobody knows how.
+    virtual void creates_ended(const std::vector<sync::LeadId>& ids, sync::Instant at) = 0;
+    /// What was noted before stands again. One that was noted anew since, or has ended, stays as it is.
+    virtual void take_back_creates(const std::map<sync::LeadId, UnsentCreate>& unsent) = 0;
     /// Makes tombstones of those of these leads that nobody here has, and that a noted create has made whose row was
     /// deleted since, as the queue says: with the same email, in the place where it makes its lead, while it may have
     /// made it. By their ids on Instantly.

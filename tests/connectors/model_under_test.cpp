@@ -20,7 +20,9 @@ public:
     sync::Instant now() override { return now_; }
     void advance(std::chrono::milliseconds duration) override { now_ += duration; }
 
-    sync::LeadId insert(const sync::Content& content) override { return model_.insert(content); }
+    sync::LeadId insert(const sync::Content& content, std::optional<sync::LeadId> id) override {
+        return model_.insert(content, std::move(id));
+    }
     void update(const sync::LeadId& id, const std::function<void(sync::Content&)>& edit) override {
         model_.update(id, edit);
     }

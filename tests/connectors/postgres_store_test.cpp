@@ -213,6 +213,25 @@ void insert_leads(Database& leadsync, int count) {
     });
 }
 
+/// Triggers refuse it, but a table can be loaded without them.
+TEST(PostgresStore, ReadsANumberBeyondADoubleAsText) {
+    const test_support::TestDatabase database;
+    Database leadsync{database.url(), 1};
+    insert_leads(leadsync, 1);
+    leadsync.run_blocking([&](pqxx::work& transaction) {
+        const std::string workspace = "acme";
+        transaction.exec(
+            R"(UPDATE crm.leads SET custom_variables = '{"a\"1e9": "7e999 \\\\", "b": -7e999, "c": 1.5}')");
+        const sync::InstantlyId id{transaction.exec1("SELECT instantly_id FROM crm.leads")[0].c_str()};
+        const auto known = Leads{transaction, workspace}.load({id}, store::Lock::none, sync::Instant{});
+        ASSERT_EQ(known.size(), 1);
+        const auto& variables = known[0].local.custom_variables;
+        EXPECT_EQ(variables.at("a\"1e9"), "7e999 \\\\");
+        EXPECT_EQ(variables.at("b"), "-7" + std::string(999, '0'));
+        EXPECT_EQ(variables.at("c"), 1.5);
+    });
+}
+
 /// A first backfill writes a table of which nothing is known yet.
 TEST(PostgresStore, TakesInNewLeadsWithoutReadingAllRows) {
     const test_support::TestDatabase database;

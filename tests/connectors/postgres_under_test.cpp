@@ -63,9 +63,10 @@ public:
         as_user(sql);
     }
 
-    sync::LeadId insert(const sync::Content& content) override {
-        std::string columns = "workspace, custom_variables";
-        std::string values = "'acme', " + quoted(content.custom_variables);
+    sync::LeadId insert(const sync::Content& content, std::optional<sync::LeadId> id) override {
+        std::string columns = "workspace, custom_variables, id";
+        std::string values =
+            "'acme', " + quoted(content.custom_variables) + ", " + (id ? quoted(id->text) : "gen_random_uuid()");
         for (const auto& line : sync::field_table()) {
             if (!content[line.field]) continue;
             columns.append(", ").append(line.name);

@@ -137,6 +137,18 @@ TEST_F(Schema, RefusesNestedCustomVariables) {
               "");
 }
 
+TEST_F(Schema, RefusesNumbersThatADoubleDoesNotHold) {
+    for (const auto* number : {"7e999", "-7e999", "1e-400", "1234567890123456789", "0.12345678901234567891"}) {
+        const auto words =
+            refusal("UPDATE crm.leads SET custom_variables = '{\"good\": 1, \"code\": " + std::string{number} + "}'");
+        EXPECT_NE(words.find("\"code\" is a number that Instantly can't hold"), std::string::npos) << words;
+        EXPECT_NE(words.find("HINT"), std::string::npos) << words;
+    }
+    for (const auto* number : {"0", "0.1", "-9007199254740992", "3.141592653589793", "1e300", "1.7e-300", "123.450"})
+        EXPECT_EQ(refusal("UPDATE crm.leads SET custom_variables = '{\"code\": " + std::string{number} + "}'"), "")
+            << number;
+}
+
 TEST_F(Schema, HoldsLeadsyncToFlatCustomVariablesToo) {
     Database leadsync{database_.url(), 1};
     EXPECT_THROW(leadsync.run_blocking([](pqxx::work& transaction) {

@@ -271,6 +271,59 @@ TEST_P(StoreContract, TurnsADeletedRowIntoATombstoneAndQueuesItsRemoval) {
     EXPECT_EQ(claimed.instantly_id, instantly_id(1));
 }
 
+TEST_P(StoreContract, TakesARowThatIsInsertedAgainForTheLeadThatItWas) {
+    synced({1});
+    store_->erase(lead_id(1));
+    store_->insert(content({{"email", "LEAD1@acme.io"}, {"campaign", campaign_id}}), lead_id(1));
+    EXPECT_FALSE(look_up(1)->tombstone);
+    EXPECT_EQ(look_up(1)->id, lead_id(1));
+    EXPECT_EQ(claim_one().work, store::Work::reconcile);
+}
+
+/// A CRM may use its contacts' ids: another person under the same id is another lead.
+TEST_P(StoreContract, DoesNotTakeAnotherPersonsRowForTheLeadThatHadItsId) {
+    synced({1});
+    store_->erase(lead_id(1));
+    hold(store::HoldKind::remove, {lead_id(1)});
+    store_->insert(content({{"email", "another@acme.io"}, {"campaign", campaign_id}}), lead_id(1));
+    EXPECT_TRUE(look_up(1)->tombstone);
+    EXPECT_NE(look_up(1)->id, lead_id(1));
+    EXPECT_EQ(store_->held().at(0).lead, look_up(1)->id) << "what waits for a person is the old lead's deletion";
+    const auto created = claim_one();
+    EXPECT_EQ(created.work, store::Work::create);
+    EXPECT_EQ(created.id, lead_id(1));
+    store_->decide(store_->held().at(0).id, true);
+    const auto removed = claim_one();
+    EXPECT_EQ(removed.work, store::Work::remove);
+    EXPECT_EQ(removed.instantly_id, instantly_id(1));
+}
+
+TEST_P(StoreContract, ARowUnderTheIdOfALeadThatIsNoLongerThereIsANewLead) {
+    synced({1});
+    store_->erase(lead_id(1));
+    store_->run(
+        [](Transaction& transaction) { transaction.leads.expect_absence({lead_id(1)}, std::chrono::minutes{1}); });
+    complete({claim_one()});
+    store_->insert(content({{"email", email_of(1)}, {"campaign", campaign_id}}), lead_id(1));
+    EXPECT_TRUE(look_up(1)->tombstone && look_up(1)->deletion_sent);
+    EXPECT_NE(look_up(1)->id, lead_id(1));
+    EXPECT_EQ(claim_one().work, store::Work::create);
+}
+
+TEST_P(StoreContract, ForgetsTombstonesAndNothingElse) {
+    synced({1, 2});
+    store_->erase(lead_id(1));
+    EXPECT_TRUE(look_up(1)->is_queued);
+    complete({claim_one()});
+    EXPECT_FALSE(look_up(1)->is_queued);
+    const auto forgotten = store_->run([](Transaction& transaction) {
+        return transaction.leads.forget_tombstones({lead_id(1), lead_id(2), lead_id(3)});
+    });
+    EXPECT_EQ(forgotten, std::unordered_set{lead_id(1).text});
+    EXPECT_FALSE(look_up(1));
+    EXPECT_TRUE(look_up(2));
+}
+
 TEST_P(StoreContract, HasNothingToDoForARowThatWasDeletedBeforeItWasCreated) {
     store_->erase(new_row("new@acme.io"));
     const auto claimed = claim_one();

@@ -84,7 +84,7 @@ public:
     virtual void advance(std::chrono::milliseconds duration) = 0;
 
     // --- a user's transactions; what is refused throws std::invalid_argument ---
-    virtual sync::LeadId insert(const sync::Content& content) = 0;
+    virtual sync::LeadId insert(const sync::Content& content, std::optional<sync::LeadId> id = std::nullopt) = 0;
     virtual void update(const sync::LeadId& id, const std::function<void(sync::Content&)>& edit) = 0;
     virtual void erase(const sync::LeadId& id) = 0;
     virtual void resolve(std::int64_t conflict, sync::Side side) = 0;

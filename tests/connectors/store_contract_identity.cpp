@@ -40,6 +40,28 @@ store::Identity identity(int number, const std::string& email, const sync::Value
     return {instantly_id(number), email, campaign, list};
 }
 
+TEST_P(IdentityContract, DoesNotWaitForARowToAdoptThatSomebodyIsWriting) {
+    const auto row = new_row("ada@acme.io");
+    store_->lock(row);
+    const std::vector<store::Identity> page{identity(1, "ada@acme.io", campaign_id)};
+    const auto found =
+        store_->run([&](Transaction& transaction) { return transaction.leads.adoptable(page, store::Lock::rows); });
+    ASSERT_TRUE(found.contains(instantly_id(1).text));
+    EXPECT_TRUE(found.at(instantly_id(1).text).is_being_written);
+    EXPECT_EQ(found.at(instantly_id(1).text).id, row);
+    store_->unlock();
+
+    synced({2});
+    store_->lose_base(lead_id(2));
+    store_->lock(lead_id(2));
+    const auto restored = store_->run([](Transaction& transaction) {
+        return transaction.leads.rows_without_base({instantly_id(2)}, store::Lock::rows);
+    });
+    ASSERT_TRUE(restored.contains(instantly_id(2).text));
+    EXPECT_TRUE(restored.at(instantly_id(2).text).is_being_written);
+    store_->unlock();
+}
+
 // --- adopting ------------------------------------------------------------------------------------------------------
 
 TEST_P(IdentityContract, AdoptsByEmailAndTarget) {
@@ -189,6 +211,60 @@ TEST_P(IdentityContract, RemembersWhatTheFirstAndTheLastAttemptOfACreateSent) {
     EXPECT_EQ(noted().resent, last);
 }
 
+TEST_P(IdentityContract, RemembersWhenTheLastAttemptOfACreateHasEnded) {
+    const auto noted = store_->run([](Transaction& transaction) {
+        const store::NotedCreate create{an_instant, campaign_id, std::nullopt};
+        transaction.leads.note_creates({{lead_id(1), create}, {lead_id(2), create}});
+        transaction.leads.creates_ended({lead_id(1), lead_id(3)}, an_instant + 1min);
+        transaction.leads.creates_ended({}, an_instant + 2min);
+        return transaction.leads.noted_creates({lead_id(1), lead_id(2), lead_id(3)});
+    });
+    ASSERT_EQ(noted.size(), 2U);
+    EXPECT_EQ(noted.at(lead_id(1)).at, an_instant);
+    EXPECT_EQ(noted.at(lead_id(1)).last_at, an_instant + 1min);
+    EXPECT_EQ(noted.at(lead_id(2)).last_at, an_instant);
+}
+
+TEST_P(IdentityContract, TakesBackTheNotesOfCreatesOfWhichNothingCame) {
+    const auto first = lead_id(1);
+    const auto again = lead_id(2);
+    const auto renewed = lead_id(3);
+    const auto note = [&](const LeadId& id, store::NotedCreate create) {
+        create.email = "ada@acme.io";
+        store_->run([&](Transaction& transaction) { transaction.leads.note_creates({{id, create}}); });
+    };
+    const auto noted = [&] {
+        return store_->run([&](Transaction& transaction) {
+            return transaction.leads.noted_creates({first, again, renewed});
+        });
+    };
+    note(again, {an_instant, campaign_id, std::nullopt, {{"first_name", "Ada"}}});
+    note(again, {an_instant + 1min, std::nullopt, list_id, {{"first_name", "Grace"}}});
+    const auto before = noted().at(again);
+    const store::NotedCreate unsent{an_instant + 1h, campaign_id, std::nullopt, {{"phone", "1"}}};
+    for (const auto& id : {first, again, renewed}) note(id, unsent);
+    note(renewed, {an_instant + 2h, campaign_id, std::nullopt});
+    EXPECT_NE(noted().at(again), before);
+
+    store_->run([&](Transaction& transaction) {
+        transaction.leads.take_back_creates({{first, {unsent.at, std::nullopt}},
+                                             {again, {unsent.at, before}},
+                                             {renewed, {unsent.at, std::nullopt}},
+                                             {lead_id(4), {unsent.at, before}}});
+        transaction.leads.take_back_creates({});
+    });
+    EXPECT_EQ(noted().size(), 2U) << "the first is forgotten";
+    EXPECT_EQ(noted().at(again), before);
+    EXPECT_EQ(noted().at(renewed).last_at, an_instant + 2h) << "it may be on its way again";
+
+    store_->run([&](Transaction& transaction) {
+        transaction.leads.forget_creates({again});
+        transaction.leads.note_creates({{again, unsent}});
+        transaction.leads.take_back_creates({{again, {unsent.at, before}}});
+    });
+    EXPECT_EQ(noted().at(again), before) << "one without an email is noted from scratch";
+}
+
 TEST_P(IdentityContract, AdoptsWhatANotedCreateHasMadeWhereverItIs) {
     const auto id = new_row("ada@acme.io");
     const store::NotedCreate to_campaign{an_instant, campaign_id, std::nullopt};
@@ -241,6 +317,28 @@ TEST_P(IdentityContract, BuriesWhatACreateHasMadeWhoseRowWasDeleted) {
     ASSERT_EQ(claims.size(), 1U);
     EXPECT_EQ(claims.front().work, store::Work::remove);
     EXPECT_EQ(claims.front().instantly_id, instantly_id(1));
+}
+
+TEST_P(IdentityContract, BuriesWhatACreateHasMadeAsLateAsItsRequestMayHaveArrived) {
+    store::NotedCreate create{an_instant, campaign_id, std::nullopt};
+    const std::vector<LeadId> rows{new_row("ada@acme.io"), new_row("grace@acme.io")};
+    store_->run([&](Transaction& transaction) {
+        create.email = "ada@acme.io";
+        transaction.leads.note_creates({{rows.front(), create}});
+        create.email = "grace@acme.io";
+        transaction.leads.note_creates({{rows.back(), create}});
+        transaction.leads.creates_ended({rows.back()}, an_instant + 10min);
+    });
+    for (const auto& row : rows) store_->erase(row);
+    auto noted_only = identity(1, "ada@acme.io", campaign_id);
+    noted_only.created = "2026-01-02T03:06:05.000Z";
+    auto ended_later = identity(2, "grace@acme.io", campaign_id);
+    ended_later.created = "2026-01-02T03:14:30.000Z";
+    const auto buried = store_->run([&](Transaction& transaction) {
+        return transaction.leads.bury_withdrawn({noted_only, ended_later});
+    });
+    EXPECT_EQ(buried, (std::unordered_map<std::string, LeadId>{{instantly_id(1).text, rows.front()},
+                                                               {instantly_id(2).text, rows.back()}}));
 }
 
 TEST_P(IdentityContract, AdoptsFirstWhatIsWhereTheRowSays) {

@@ -464,6 +464,45 @@ TEST_F(BothWays, ARowEditedByAnOpenTransactionHoldsUpNoOther) {
     expect_in_step();
 }
 
+TEST_F(BothWays, ARowToBeAdoptedThatAnOpenTransactionHoldsHoldsUpNoOther) {
+    begin({.rest = 1h});
+    const auto campaign = world().any_campaign();
+    world().stop();
+    world().sql("INSERT INTO crm.leads (workspace, email, campaign) VALUES ('acme', 'both@acme.io', '" + campaign
+                + "')");
+    pqxx::connection other{world().url()};
+    pqxx::work open{other};
+    open.exec("SELECT FROM crm.leads WHERE email = 'both@acme.io' FOR UPDATE");
+    for (const auto* email : {"both@acme.io", "another@acme.io"})
+        world().instantly().add({{"email", email}, {"campaign", campaign}});
+    world().start();
+    EXPECT_TRUE(world().becomes("SELECT count(*) FROM crm.leads WHERE email = 'another@acme.io'", "1"));
+    open.abort();
+    EXPECT_TRUE(
+        world().becomes("SELECT string_agg(sync_status, ' ') FROM crm.leads WHERE email = 'both@acme.io'", "synced"));
+    EXPECT_EQ(world().requests("POST", "/leads/add"), 0U);
+    expect_in_step();
+}
+
+TEST_F(BothWays, ACreatedRowThatAnOpenTransactionHoldsHoldsUpNoOther) {
+    begin({.rest = 1h, .new_leads = 1h});
+    world().instantly().add_fault({{"kind", "hang"}, {"path", "/leads/add"}, {"ms", 1'000}, {"count", 1}});
+    world().sql("INSERT INTO crm.leads (workspace, email, campaign) SELECT 'acme', n || '@acme.io', '"
+                + world().any_campaign() + "' FROM generate_series(1, 3) n");
+    ASSERT_TRUE(eventually([&] { return world().requests("POST", "/leads/add") == 1; }));
+    pqxx::connection other{world().url()};
+    pqxx::work open{other};
+    open.exec("SELECT FROM crm.leads WHERE email = '1@acme.io' FOR UPDATE");
+    const std::string states =
+        "SELECT string_agg(sync_status, ' ' ORDER BY email) FROM crm.leads WHERE email IN ('1@acme.io', '2@acme.io', "
+        "'3@acme.io')";
+    EXPECT_TRUE(world().becomes(states, "pending synced synced"));
+    open.abort();
+    EXPECT_TRUE(world().becomes(states, "synced synced synced"));
+    EXPECT_EQ(world().requests("POST", "/leads/add"), 1U);
+    expect_in_step();
+}
+
 TEST_F(BothWays, AnEditDoesNotWaitBehindPagesThatAreBeingWritten) {
     begin({.leads = 1000, .rest = 300ms, .reading = {.leads_per_range = 100}});
     world().stop();

@@ -1,4 +1,7 @@
+#include <chrono>
+#include <cstdint>
 #include <map>
+#include <vector>
 
 #include "sync/fields.hpp"
 #include "tests/daemon/synced_world.hpp"
@@ -37,6 +40,25 @@ protected:
         world().start();
         ASSERT_TRUE(eventually([&] { return world().bodies("POST", "/api/v2/leads").size() == 1; }))
             << "the fault hit another request";
+    }
+
+    /// A row whose create an earlier process has noted then, and died.
+    void leave_a_create_behind(const std::string& noted_at) {
+        world().sql("INSERT INTO crm.leads (workspace, email, campaign) VALUES ('acme', 'left@acme.io', '"
+                    + world().any_campaign() + "')");
+        world().sql(
+            "INSERT INTO sync.creates (workspace, lead_id, attempted_at, last_attempt_at, campaign, last_campaign, "
+            "email) SELECT workspace, id, at, at, campaign, campaign, email "
+            "FROM crm.leads, LATERAL (SELECT now() + interval '"
+            + noted_at + "' AS at) noted WHERE email = 'left@acme.io'");
+    }
+
+    /// When requests to add leads arrived, by the steady clock.
+    std::vector<std::chrono::microseconds> additions() {
+        std::vector<std::chrono::microseconds> times;
+        for (const auto& request : world().instantly().requests("/leads/add"))
+            times.emplace_back(request.at("monotonic_us").get<std::int64_t>());
+        return times;
     }
 
     json lead_called(const std::string& email) {
@@ -163,6 +185,116 @@ TEST_F(Operations, ACreateWithoutAnEmailThatNeverLeftIsSentAgain) {
     ASSERT_TRUE(world().becomes("SELECT sync_status FROM crm.leads WHERE first_name = 'Nameless'", "synced"));
     EXPECT_EQ(count_there("first_name", "Nameless"), 1U);
     expect_in_step();
+}
+
+// --- creates that wait for their turn, or end in doubt -------------------------------------------------------------
+
+/// The server asks for a rest between the note and the request.
+TEST_F(Operations, ARowDeletedWhileItsCreateWaitsForItsTurnIsNotCreated) {
+    in_step({.leads = 40, .rest = 1h, .new_leads = 1h, .look_keeps = 500ms});
+    world().sql("INSERT INTO crm.leads (workspace, first_name, list_id) SELECT 'acme', 'Nameless ' || n, '"
+                + world().any_list() + "' FROM generate_series(1, 2) n");
+    world().instantly().add_fault({{"kind", "status"},
+                                   {"status", 429},
+                                   {"retry_after_s", 3},
+                                   {"method", "POST"},
+                                   {"path", "/api/v2/leads"},
+                                   {"count", 1}});
+    world().start();
+    const std::string waiting =
+        " FROM sync.creates c JOIN crm.leads l ON l.id = c.lead_id JOIN sync.queue q ON q.lead_id = c.lead_id "
+        "WHERE q.attempts = 0 AND EXISTS (SELECT FROM sync.queue WHERE attempts = 1)";
+    ASSERT_TRUE(world().becomes("SELECT count(*)" + waiting, "1")) << "one is refused, the other noted";
+    const auto name = world().value("SELECT l.first_name" + waiting);
+    world().sql("DELETE FROM crm.leads WHERE first_name = '" + name + "'");
+    expect_in_step();
+    EXPECT_EQ(count_there("first_name", name), 0U);
+    EXPECT_EQ(world().bodies("POST", "/api/v2/leads").size(), 2U) << "the other one, twice";
+    EXPECT_EQ(world().value("SELECT count(*) FROM sync.creates"), "0");
+}
+
+TEST_F(Operations, ARowSetElsewhereWhileItsCreateWaitsForItsTurnIsMadeThereOnly) {
+    begin({.leads = 40,
+           .deletes = {.local = sync::LocalDeletes::push},
+           .rest = 1h,
+           .new_leads = 1h,
+           .look_keeps = 500ms});
+    world().instantly().set_switches({{"latency_ms", 2'000}});
+    world().instantly().add_fault(
+        {{"kind", "status"}, {"status", 429}, {"retry_after_s", 3}, {"method", "DELETE"}, {"count", 1}});
+    world().sql("DELETE FROM crm.leads" + where(0));
+    ASSERT_TRUE(eventually([&] { return world().requests("DELETE", "/leads") == 1; }));
+    // The look is on its way when that is refused, and answered after it.
+    const auto campaign = world().any_campaign();
+    world().sql("INSERT INTO crm.leads (workspace, email, campaign) VALUES ('acme', 'once@acme.io', '" + campaign
+                + "')");
+    ASSERT_TRUE(world().becomes("SELECT count(*) FROM sync.creates", "1"));
+    world().instantly().set_switches({{"latency_ms", 0}});
+    world().sql("UPDATE crm.leads SET campaign = '" + world().other_campaign(campaign)
+                + "' WHERE email = 'once@acme.io'");
+    ASSERT_TRUE(world().becomes("SELECT sync_status FROM crm.leads WHERE email = 'once@acme.io'", "synced"));
+    const auto made = world().bodies("POST", "/api/v2/leads/add");
+    ASSERT_EQ(made.size(), 1U);
+    EXPECT_EQ(made.front().at("campaign_id"), world().other_campaign(campaign));
+    EXPECT_FALSE(made.front().value("skip_if_in_workspace", false)) << "nothing of it was in doubt";
+    expect_in_step();
+}
+
+/// One request a second: the turn that follows the look never comes in time.
+TEST_F(Operations, ACreateLeavesHoweverSmallTheBudgetIs) {
+    in_step({.leads = 40, .campaigns = 1, .rest = 1h, .new_leads = 1h, .look_keeps = 500ms});
+    world().use_share(0.01);
+    world().sql("INSERT INTO crm.leads (workspace, email, campaign) VALUES ('acme', 'once@acme.io', '"
+                + world().any_campaign() + "')");
+    world().start();
+    EXPECT_TRUE(eventually(
+        [&] { return world().value("SELECT sync_status FROM crm.leads WHERE email = 'once@acme.io'") == "synced"; }));
+    EXPECT_EQ(world().bodies("POST", "/api/v2/leads/add").size(), 1U);
+    EXPECT_GT(world().bodies("POST", "/api/v2/leads/list").size(), 3U) << "it was looked at anew, a few times";
+}
+
+/// The connection is lost a second after the create was noted, when half of what reads may lag by is over.
+TEST_F(Operations, ReadsMayLagBehindACreateFromItsEndOn) {
+    begin({.leads = 40, .rest = 1h, .new_leads = 1h, .patience = 2s});
+    world().instantly().set_switches({{"latency_ms", 1'000}});
+    world().instantly().add_fault({{"kind", "reset"}, {"path", "/leads/add"}, {"count", 1}});
+    world().sql("INSERT INTO crm.leads (workspace, email, campaign) VALUES ('acme', 'once@acme.io', '"
+                + world().any_campaign() + "')");
+    ASSERT_TRUE(world().becomes("SELECT attempts FROM sync.queue", "1"));
+    EXPECT_EQ(world().value("SELECT last_attempt_at - attempted_at >= interval '1 second' FROM sync.creates"), "t");
+    world().instantly().set_switches({{"latency_ms", 0}});
+    ASSERT_TRUE(world().becomes("SELECT sync_status FROM crm.leads WHERE email = 'once@acme.io'", "synced"));
+    const auto sent = additions();
+    ASSERT_EQ(sent.size(), 2U);
+    EXPECT_GE(sent.back() - sent.front(), 2'490ms) << "of the first, half a second was still to come";
+    expect_in_step();
+}
+
+TEST_F(Operations, ReadsMayLagBehindACreateThatADeadProcessLeftFromTheNextStartOn) {
+    in_step({.leads = 40, .rest = 1h, .new_leads = 1h, .patience = 2s});
+    leave_a_create_behind("-1 minute");
+    const auto started = std::chrono::steady_clock::now().time_since_epoch();
+    world().start();
+    ASSERT_TRUE(world().becomes("SELECT sync_status FROM crm.leads WHERE email = 'left@acme.io'", "synced"));
+    const auto sent = additions();
+    ASSERT_EQ(sent.size(), 1U);
+    EXPECT_GE(sent.front() - started, 1'990ms);
+    EXPECT_EQ(count_there("email", "left@acme.io"), 1U);
+    expect_in_step();
+}
+
+TEST_F(Operations, ACreateInDoubtDoesNotWaitForAClockThatWasSetBack) {
+    in_step({.leads = 40, .rest = 1h, .new_leads = 1h, .patience = 500ms});
+    leave_a_create_behind("1 day");
+    world().start();
+    EXPECT_TRUE(world().becomes("SELECT sync_status FROM crm.leads WHERE email = 'left@acme.io'", "synced"));
+    expect_in_step();
+}
+
+TEST(NotedCreates, MayMakeTheirLeadForAsLongAsTheirRequestMayBeUnderWay) {
+    const auto turn_keeps = 1s;  // daemon/pace.cpp, departs_within
+    EXPECT_GE(store::NotedCreate::under_way_max,
+              PusherTiming{}.look_keeps + turn_keeps + instantly::TransportOptions{}.total_timeout);
 }
 
 TEST_F(Operations, ACreateThatIsRefusedIsToldOnItsRowAndTheOthersGoOn) {
@@ -347,6 +479,35 @@ TEST_F(Operations, WhatIsStillToBeCalledAfterASlowCallWaitsForANewLook) {
     EXPECT_EQ(world().requests("POST", "/leads/move"), 1U);
 }
 
+/// What goes in a request with others leaves after the calls that leads have to themselves, one of which the server
+/// has answered with 429 by then.
+TEST_F(Operations, AnAssignmentAndAMoveThatWaitedLongForTheirTurnAreLookedAtAnew) {
+    in_step({.leads = 40, .new_leads = 1h});
+    const auto source = local(3, "campaign");
+    const auto before = world().other_campaign(source);
+    const auto target = world().value("SELECT id FROM crm.campaigns WHERE id NOT IN ('" + source + "', '" + before
+                                      + "') ORDER BY id LIMIT 1");
+    world().instantly().add_fault(
+        {{"kind", "status"}, {"status", 429}, {"retry_after_s", 4}, {"method", "PATCH"}, {"count", 1}});
+    world().sql(std::string{"UPDATE crm.leads SET assigned_to = '"} + user_one + "'" + where_first(3));
+    edit(3, "campaign = '" + before + "'");
+    edit(4, "phone = '+1 refused'");
+    world().start();
+    ASSERT_TRUE(eventually([&] { return world().requests("PATCH", leads_[4]) == 1; }));
+    world().instantly().edit(leads_[0], {{"assigned_to", user_two}});
+    edit(3, "campaign = '" + target + "'");
+    edit(4, "phone = '+1 at last'");
+    expect_in_step();
+    EXPECT_EQ(world().value("SELECT remote || ' ' || rule FROM crm.conflicts"), std::string{user_two} + " local")
+        << "an edit made there while the assignment waited is not overwritten unseen";
+    for (std::size_t i = 0; i < 3; ++i) EXPECT_EQ(remote_text(i, "assigned_to"), user_one) << i;
+    EXPECT_EQ(remote_text(3, "campaign"), target);
+    EXPECT_EQ(world().requests("POST", "/leads/move"), 1U) << "it went where the row had said before";
+    EXPECT_EQ(world().value("SELECT string_agg(field, ' ' ORDER BY field) FROM crm.history WHERE rule = 'put off'"),
+              "assigned_to assigned_to assigned_to campaign");
+    EXPECT_EQ(world().value("SELECT count(*) FROM crm.attempts WHERE lead_id <> '" + local(4, "id") + "'"), "0");
+}
+
 TEST_F(Operations, WhatWaitsLongForItsTurnIsLookedAtAnew) {
     in_step({.leads = 40, .share = 0.05});
     world().sql("UPDATE crm.leads SET phone = '+1 here' WHERE id IN (SELECT id FROM crm.leads ORDER BY id LIMIT 20)");
@@ -462,6 +623,43 @@ TEST_F(Operations, AJobThatSucceededAndMovedNothingIsNotBelieved) {
     ASSERT_TRUE(world().becomes("SELECT sync_status FROM crm.leads" + where(0), "synced"));
     EXPECT_EQ(remote_text(0, "campaign"), target);
     expect_in_step();
+}
+
+TEST_F(Operations, AMoveThatIsRefusedBecauseOfSomeOfItsLeadsMovesTheOthers) {
+    in_step({.leads = 200, .campaigns = 2, .switches = {{"job_delay_ms", 0}}});
+    const auto source = local(0, "campaign");
+    const auto target = world().other_campaign(source);
+    const auto of_source = " FROM crm.leads WHERE campaign = '" + source + "'";
+    ASSERT_GE(std::stoi(world().value("SELECT count(*)" + of_source)), 60) << "so few could go one by one";
+    const auto last = world().value("SELECT instantly_id" + of_source + " ORDER BY instantly_id DESC LIMIT 1");
+    world().instantly().set_switches({{"refused_ids", {leads_[0], last}}});
+    world().sql("UPDATE crm.leads SET campaign = '" + target + "' WHERE campaign = '" + source + "'");
+    sync_once();
+    EXPECT_EQ(world().value("SELECT string_agg(instantly_id::text, ' ' ORDER BY instantly_id) FROM crm.leads "
+                            "WHERE sync_status = 'error' AND sync_error LIKE 'POST /api/v2/leads/move: 400%'"),
+              leads_[0] + " " + last);
+    EXPECT_EQ(count_there("campaign", source), 2U);
+    EXPECT_EQ(world().value("SELECT count(*) FROM crm.attempts"), "2") << "the others were not tried in vain";
+    EXPECT_LE(world().requests("POST", "/leads/move"), 40U);
+
+    world().instantly().set_switches({{"refused_ids", json::array()}});
+    world().sql("UPDATE crm.leads SET phone = '+1 again' WHERE sync_status = 'error'");
+    sync_once();
+    EXPECT_EQ(count_there("campaign", source), 0U);
+    expect_in_step();
+}
+
+TEST_F(Operations, AMoveToACampaignThatIsGoneIsGivenUpOnInAFewRequests) {
+    in_step({.leads = 200, .campaigns = 2});
+    const auto source = local(0, "campaign");
+    const auto leads = world().value("SELECT count(*) FROM crm.leads WHERE campaign = '" + source + "'");
+    ASSERT_GE(std::stoi(leads), 60);
+    world().sql(std::string{"UPDATE crm.leads SET campaign = '"} + nowhere + "' WHERE campaign = '" + source + "'");
+    sync_once();
+    EXPECT_EQ(world().value("SELECT count(*) FROM crm.leads WHERE sync_status = 'error' "
+                            "AND sync_error LIKE '%Campaign not found%'"),
+              leads);
+    EXPECT_LE(world().requests("POST", "/leads/move"), 12U);
 }
 
 TEST_F(Operations, AMoveThatNeverHappensIsGivenUpOnWithWhatInstantlyShows) {
@@ -611,6 +809,19 @@ TEST_F(Operations, AnAssignmentThatIsAcceptedAndNeverStoredIsNotBelieved) {
     expect_in_step();
 }
 
+TEST_F(Operations, AnAssignmentThatIsRefusedBecauseOfOneOfItsLeadsAssignsTheOthers) {
+    in_step({.leads = 40});
+    world().instantly().set_switches({{"refused_ids", {leads_[5]}}});
+    world().sql(std::string{"UPDATE crm.leads SET assigned_to = '"} + user_one + "'" + where_first(12));
+    sync_once();
+    for (std::size_t i = 0; i < 12; ++i) EXPECT_EQ(remote_text(i, "assigned_to") == user_one, i != 5) << i;
+    EXPECT_EQ(world().value("SELECT string_agg(instantly_id::text, ' ') FROM crm.leads WHERE sync_status = 'error' "
+                            "AND sync_error LIKE 'POST /api/v2/leads/bulk-assign: 400%'"),
+              leads_[5]);
+    EXPECT_EQ(world().value("SELECT count(*) FROM crm.attempts"), "1");
+    EXPECT_EQ(world().requests("PATCH", ""), 0U);
+}
+
 // --- DELETE --------------------------------------------------------------------------------------------------------
 
 TEST_F(Operations, ADeleteThatIsPushedDeletesTheLeadWhateverItsAnswer) {
@@ -656,18 +867,46 @@ TEST_F(Operations, ALeadDeletedAndInsertedAgainIsALeadAgain) {
     expect_in_step();
 }
 
-TEST_F(Operations, ALeadNoLongerSyncedIsNotMadeASecondTimeByAnotherRow) {
+/// Rows that are deleted and imported anew get other ids.
+TEST_F(Operations, ARowInsertedForALeadThatIsNoLongerSyncedTakesIt) {
     in_step({.leads = 40, .deletes = {.local = sync::LocalDeletes::ignore}});
-    const auto email = local(0, "email");
-    const auto campaign = local(0, "campaign");
-    const auto same = " WHERE email = '" + email + "' AND campaign = '" + campaign + "'";
+    const auto same = " WHERE email = '" + local(0, "email") + "' AND campaign = '" + local(0, "campaign") + "'";
+    world().sql("CREATE TABLE kept AS SELECT * FROM crm.leads" + where(0));
     world().sql("DELETE FROM crm.leads" + where(0));
     sync_once();
-    world().sql("INSERT INTO crm.leads (workspace, email, campaign) VALUES ('acme', '" + email + "', '" + campaign
-                + "')");
+    world().sql(
+        "INSERT INTO crm.leads (workspace, email, campaign, phone) SELECT workspace, email, campaign, '+1 again' "
+        "FROM kept");
     sync_once();
-    EXPECT_NE(world().value("SELECT sync_error FROM crm.leads" + same).find("1 already there"), std::string::npos);
+    EXPECT_EQ(world().value("SELECT sync_status || ' ' || instantly_id FROM crm.leads" + same),
+              "synced " + leads_[0]);
+    EXPECT_EQ(world().instantly().lead(leads_[0])->at("phone"), "+1 again");
     EXPECT_EQ(world().instantly().all_leads().size(), 40U);
+    EXPECT_EQ(world().requests("POST", "/leads/add"), 0U);
+    expect_in_step();
+}
+
+/// A CRM whose contacts' ids are those of the rows changes a contact's address.
+TEST_F(Operations, AnotherPersonUnderTheIdOfADeletedRowIsAnotherLead) {
+    for (const auto policy : {sync::LocalDeletes::push, sync::LocalDeletes::ignore}) {
+        in_step({.leads = 40, .deletes = {.local = policy}});
+        const auto before = *world().instantly().lead(leads_[0]);
+        const auto id = local(0, "id");
+        world().sql("BEGIN; DELETE FROM crm.leads" + where(0)
+                    + "; INSERT INTO crm.leads (workspace, id, email, campaign, first_name) VALUES ('acme', '" + id
+                    + "', 'another@acme.io', '" + local(1, "campaign") + "', 'Another'); COMMIT");
+        sync_once();
+        sync_once();
+        EXPECT_EQ(lead_called("another@acme.io").at("first_name"), "Another");
+        EXPECT_EQ(world().value("SELECT email || ' ' || sync_status FROM crm.leads WHERE id = '" + id + "'"),
+                  "another@acme.io synced");
+        const auto after = world().instantly().lead(leads_[0]);
+        EXPECT_EQ(after.has_value(), policy == sync::LocalDeletes::ignore);
+        if (after) {
+            EXPECT_EQ(after->at("first_name"), before.at("first_name"));
+        }
+        world_.reset();
+    }
 }
 
 }  // namespace

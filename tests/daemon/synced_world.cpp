@@ -44,6 +44,7 @@ WorkspaceConfig workspace_config(const WorldSettings& settings, const std::strin
 SyncOptions options(const WorldSettings& settings, std::optional<std::chrono::seconds> patience) {
     PusherTiming timing;
     timing.poll = 1h;  // what falls due, and what rings, has to do
+    timing.look_keeps = settings.look_keeps;
     timing.read_back = 50ms;
     timing.patience = settings.patience;
     timing.move_patience = settings.patience;
@@ -130,7 +131,8 @@ void SyncedWorld::sweep() { run_once(false); }
 void SyncedWorld::run_once(bool drain) {
     Running once{database_.url(), config_, options(settings_, 30s)};
     auto task = [&]() -> boost::asio::awaitable<void> {
-        co_await once.driven.sync().backfill(drain, [](const SweepProgress&) {});
+        co_await once.driven.sync().backfill([](const SweepProgress&) {});
+        if (drain) co_await once.driven.sync().drain();
     };
     std::exception_ptr failed;
     boost::asio::co_spawn(once.io, task(), [&](std::exception_ptr error) { failed = error; });

@@ -34,6 +34,7 @@ struct WorldSettings {
     std::chrono::milliseconds new_leads{100};                 ///< freshness.new
     Reading reading;                                          ///< how a sweep is cut up
     std::chrono::milliseconds patience{5'000};                ///< until a write that does not show is sent again
+    std::chrono::milliseconds look_keeps{2'000};              ///< so long what was seen or noted may be acted on
 };
 
 /// A toy world on real parts: an Instantly sandbox over sockets, a PostgreSQL database, and leadsync between them.
@@ -52,6 +53,9 @@ public:
     void backfill_and_drain();
     /// The sweep alone.
     void sweep();
+
+    /// What leadsync uses of the rate limit, from its next start on.
+    void use_share(double share) { config_.rate.share = share; }
 
     /// Runs a statement as a user of the database.
     pqxx::result sql(const std::string& statement);

@@ -27,11 +27,6 @@ std::string trimmed(std::string text) {
     return text;
 }
 
-std::string lower(std::string text) {
-    for (auto& c : text) c = c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c;
-    return text;
-}
-
 /// Whether a value may be what a normalising server made of another.
 bool same(const sync::Value& seen, const sync::Value& set) {
     if (sync::agree(seen, set)) return true;

@@ -13,14 +13,6 @@ using sync::Owner;
 using sync::SyncStatus;
 using sync::Value;
 
-std::string lower(std::string text) {
-    std::ranges::transform(text, text.begin(),
-                           [](char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c + 32) : c; });
-    return text;
-}
-
-bool same_email(const Value& one, const Value& other) { return one && other && lower(*one) == lower(*other); }
-
 /// SQL's `=`: nothing equals nothing.
 bool equal(const Value& one, const Value& other) { return one && other && *one == *other; }
 
@@ -86,7 +78,8 @@ std::unordered_map<std::string, store::Held> ModelLeads::look_up(const std::vect
         const auto& [id, base] = *found;
         held.emplace(instantly_id.text, store::Held{base.content_hash, base.raw_hash, id, base.expected.has_value(),
                                                     base.deleted_at.has_value(), base.gone_at.has_value(),
-                                                    base.expected && base.expected->contains("")});
+                                                    base.expected && base.expected->contains(""),
+                                                    base.deleted_at && state.queue.contains(id)});
     }
     return held;
 }
@@ -155,7 +148,7 @@ std::unordered_set<std::string> ModelLeads::here_or_deleted(const std::vector<Le
 }
 
 std::unordered_map<std::string, store::LocalRow> ModelLeads::adoptable(const std::vector<store::Identity>& leads,
-                                                                       store::Lock /*lock*/) {
+                                                                       store::Lock lock) {
     std::unordered_map<std::string, store::LocalRow> found;
     std::set<LeadId> tied;
     const auto& creates = transaction_.read().creates;
@@ -174,13 +167,18 @@ std::unordered_map<std::string, store::LocalRow> ModelLeads::adoptable(const std
             return !found.contains(identity.instantly_id.text) && same && (where_it_says ? is_target : was_made);
         });
         if (lead == leads.end()) return;
-        found.emplace(lead->instantly_id.text, store::LocalRow{id, readable(content)});
+        found.emplace(lead->instantly_id.text, row_for(id, content, lock));
         tied.insert(id);
     };
     for (const bool where_it_says : {true, false})
         for (const auto& [id, row] : transaction_.read().rows)
             if (row.instantly_id.text.empty() && !tied.contains(id)) tie(id, row.content, where_it_says);
     return found;
+}
+
+store::LocalRow ModelLeads::row_for(const LeadId& id, const sync::Content& content, store::Lock lock) const {
+    if (lock == store::Lock::rows && locked_.contains(id)) return {id, {}, true};
+    return {id, readable(content)};
 }
 
 std::vector<store::LocalRow> ModelLeads::rows(const std::vector<LeadId>& ids) {
@@ -197,13 +195,24 @@ std::unordered_set<std::string> ModelLeads::lock_free(const std::vector<LeadId>&
 }
 
 std::unordered_map<std::string, store::LocalRow> ModelLeads::rows_without_base(const std::vector<InstantlyId>& leads,
-                                                                               store::Lock /*lock*/) {
+                                                                               store::Lock lock) {
     const auto& state = transaction_.read();
     std::unordered_map<std::string, store::LocalRow> found;
     for (const auto& [id, row] : state.rows)
         if (std::ranges::count(leads, row.instantly_id) > 0 && base_of(state, row.instantly_id) == state.bases.end())
-            found.emplace(row.instantly_id.text, store::LocalRow{id, readable(row.content)});
+            found.emplace(row.instantly_id.text, row_for(id, row.content, lock));
     return found;
+}
+
+std::unordered_set<std::string> ModelLeads::forget_tombstones(const std::vector<LeadId>& ids) {
+    std::unordered_set<std::string> forgotten;
+    for (const auto& id : ids) {
+        const auto base = transaction_.read().bases.find(id);
+        if (base == transaction_.read().bases.end() || !base->second.deleted_at) continue;
+        transaction_.write().bases.erase(id);
+        forgotten.insert(id.text);
+    }
+    return forgotten;
 }
 
 std::unordered_set<std::string> ModelLeads::taken(const std::vector<LeadId>& ids) {
@@ -592,6 +601,22 @@ std::map<LeadId, store::NotedCreate> ModelLeads::noted_creates(const std::vector
     for (const auto& id : ids)
         if (const auto found = creates.find(id); found != creates.end()) noted.insert(*found);
     return noted;
+}
+
+void ModelLeads::creates_ended(const std::vector<LeadId>& ids, Instant at) {
+    for (const auto& id : ids)
+        if (transaction_.read().creates.contains(id)) transaction_.write().creates.at(id).last_at = at;
+}
+
+void ModelLeads::take_back_creates(const std::map<LeadId, store::UnsentCreate>& unsent) {
+    for (const auto& [id, create] : unsent) {
+        const auto noted = transaction_.read().creates.find(id);
+        if (noted == transaction_.read().creates.end() || noted->second.last_at != create.noted_at) continue;
+        if (create.before)
+            transaction_.write().creates.insert_or_assign(id, *create.before);
+        else
+            transaction_.write().creates.erase(id);
+    }
 }
 
 std::unordered_map<std::string, LeadId> ModelLeads::bury_withdrawn(const std::vector<store::Identity>& leads) {

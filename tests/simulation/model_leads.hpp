@@ -31,6 +31,7 @@ public:
     std::unordered_set<std::string> lock_free(const std::vector<sync::LeadId>& ids) override;
     std::unordered_map<std::string, store::LocalRow> rows_without_base(const std::vector<sync::InstantlyId>& leads,
                                                                        store::Lock lock) override;
+    std::unordered_set<std::string> forget_tombstones(const std::vector<sync::LeadId>& ids) override;
     std::unordered_set<std::string> taken(const std::vector<sync::LeadId>& ids) override;
     std::unordered_set<std::string> without_lead(const std::vector<sync::LeadId>& ids) override;
     std::vector<sync::LeadId> with_emails(const std::vector<std::string>& emails) override;
@@ -49,6 +50,8 @@ public:
     void set_status(const std::vector<sync::LeadId>& ids, sync::SyncStatus status, const sync::Value& error) override;
     void note_creates(const std::map<sync::LeadId, store::NotedCreate>& creates) override;
     std::map<sync::LeadId, store::NotedCreate> noted_creates(const std::vector<sync::LeadId>& ids) override;
+    void creates_ended(const std::vector<sync::LeadId>& ids, Instant at) override;
+    void take_back_creates(const std::map<sync::LeadId, store::UnsentCreate>& unsent) override;
     std::unordered_map<std::string, sync::LeadId> bury_withdrawn(const std::vector<store::Identity>& leads) override;
     void forget_creates(const std::vector<sync::LeadId>& ids) override;
     std::vector<sync::InstantlyId> newest_time_ordered(int limit,
@@ -89,6 +92,9 @@ private:
     void remember_gone(const sync::LeadId& id);
     void settle_gone_row(const sync::LeadId& id, sync::RemoteDeletes policy);
     [[nodiscard]] bool has_unsent_edit(const sync::LeadId& id) const;
+
+    [[nodiscard]] store::LocalRow row_for(const sync::LeadId& id, const sync::Content& content,
+                                          store::Lock lock) const;
 
     ModelTransaction& transaction_;
     const std::set<sync::LeadId>& locked_;

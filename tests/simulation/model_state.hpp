@@ -1,5 +1,6 @@
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
 #include <deque>
 #include <map>
@@ -15,6 +16,16 @@
 namespace leadsync::simulation {
 
 using sync::Instant;
+
+inline std::string lower(std::string text) {
+    std::ranges::transform(text, text.begin(),
+                           [](char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c + 32) : c; });
+    return text;
+}
+
+inline bool same_email(const sync::Value& one, const sync::Value& other) {
+    return one && other && lower(*one) == lower(*other);
+}
 
 /// A row of `crm.leads`.
 struct ModelRow {
@@ -41,6 +52,7 @@ struct ModelBase {
     std::map<sync::Key, sync::Flip> flips;
     std::map<sync::Key, sync::LateWrite> late;
     std::optional<Instant> deleted_at;
+    sync::Value deleted_email;  ///< null: not known any more
     std::optional<Instant> gone_at;
 };
 

@@ -4,7 +4,8 @@
 
 #include "tests/simulation/model_store.hpp"
 
-// What migrations/0002_capture.sql, 0003_operators.sql and 0018_edits_keep_their_place.sql do when a user writes.
+// What migrations/0002_capture.sql, 0003_operators.sql, 0018_edits_keep_their_place.sql, 0027_numbers_that_last.sql
+// and 0028_ids_used_again.sql do when a user writes.
 
 namespace leadsync::simulation {
 namespace {
@@ -65,6 +66,27 @@ ModelQueued& capture(ModelState& state, const LeadId& id, Instant now) {
     return lead;
 }
 
+/// Whether a tombstone is the lead that this row is again.
+bool is_of(const ModelBase& tombstone, const sync::Content& content) {
+    const bool is_being_deleted = tombstone.expected && tombstone.expected->contains("");
+    return tombstone.deleted_email && same_email(tombstone.deleted_email, content[Field::email].value_or(""))
+           && !tombstone.gone_at && !is_being_deleted;
+}
+
+void put_aside(ModelState& state, const LeadId& id, const LeadId& other) {
+    const auto tombstone = state.bases.at(id);
+    state.bases.erase(id);
+    state.bases.put(other, tombstone.instantly_id) = tombstone;
+    if (auto queued = state.queue.extract(id)) {
+        queued.key() = other;
+        state.queue.insert(std::move(queued));
+    }
+    for (auto& [number, held] : state.held)
+        if (held.lead == id) held.lead = other;
+    for (auto& [number, conflict] : state.conflicts)
+        if (conflict.lead == id && !conflict.resolved_at) conflict.lead = other;
+}
+
 }  // namespace
 
 LeadId ModelStore::insert(const sync::Content& content, std::optional<LeadId> given) {
@@ -75,13 +97,16 @@ LeadId ModelStore::insert(const sync::Content& content, std::optional<LeadId> gi
     check_row(row);
     row.error = error_of_pending(row);
     auto id = given ? std::move(*given) : surroundings_.new_id();
-    // The row of a lead that was deleted here and is still there: it is that lead again.
     if (const auto base = state_.bases.find(id); base != state_.bases.end() && base->second.deleted_at) {
-        row.instantly_id = base->second.instantly_id;
-        base->second.deleted_at.reset();
-        base->second.content_hash = 0;
-        base->second.expected.reset();
-        base->second.expected_until.reset();
+        if (is_of(base->second, content)) {
+            row.instantly_id = base->second.instantly_id;
+            base->second.deleted_at.reset();
+            base->second.content_hash = 0;
+            base->second.expected.reset();
+            base->second.expected_until.reset();
+        } else {
+            put_aside(state_, id, surroundings_.new_id());
+        }
     }
     state_.rows.emplace(id, std::move(row));
     if (has_target(content)) capture(state_, id, surroundings_.now());
@@ -112,10 +137,13 @@ void ModelStore::erase(const LeadId& id) {
     const auto row = state_.rows.find(id);
     if (row == state_.rows.end()) return;
     const bool is_anywhere = !row->second.instantly_id.text.empty() || has_target(row->second.content);
+    const auto email = row->second.content[Field::email];
     state_.rows.erase(row);
     const auto now = surroundings_.now();
-    if (const auto base = state_.bases.find(id); base != state_.bases.end() && !base->second.deleted_at)
+    if (const auto base = state_.bases.find(id); base != state_.bases.end() && !base->second.deleted_at) {
         base->second.deleted_at = now;
+        base->second.deleted_email = email.value_or("");
+    }
     std::erase_if(state_.merges,
                   [&](const auto& merge) { return merge.first == id || merge.second.destination == id; });
     state_.absent.erase(id);
