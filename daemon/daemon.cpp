@@ -1,8 +1,10 @@
 #include "daemon/daemon.hpp"
 
 #include <csignal>
+#include <functional>
 #include <systemd/sd-daemon.h>
 #include <thread>
+#include <utility>
 
 #include <boost/asio/signal_set.hpp>
 #include <spdlog/spdlog.h>
@@ -23,6 +25,11 @@ namespace {
 using namespace std::chrono_literals;
 
 constexpr auto grace = 5s;  // for what is in hand at SIGTERM; the rest of ten seconds is for unwinding
+
+constexpr auto locks_lost =
+    "the locks of the workspaces are lost with the session that held them; nothing is read or sent until they are "
+    "taken again";
+constexpr auto locks_still_lost = "the locks of the workspaces can't be taken again yet";
 
 std::vector<std::string> names_of(const Config& config) {
     std::vector<std::string> names;
@@ -52,13 +59,15 @@ void prepare_schema(const std::string& url, const std::vector<std::string>& work
     database.run_blocking([&](pqxx::work& transaction) { postgres::Workspaces::declare(transaction, workspaces); });
 }
 
-Daemon::Daemon(const Config& config, SyncOptions options)
+Daemon::Daemon(const Config& config, SyncOptions options, std::chrono::milliseconds relock_patience)
     : config_{config},
       patience_{options.patience},
       configured_{config},
+      listener_{io_.get_executor(), configured_.url(), names_of(config), relock_patience},
       database_{configured_.url()},
-      listener_{io_.get_executor(), configured_.url(), names_of(config)},
       fleet_{io_, database_, listener_, clock_, options} {
+    database_.pushing.stay_behind(listener_.fence());
+    database_.reading.stay_behind(listener_.fence());
     for (const auto& workspace : config.workspaces) fleet_.add(workspace);
 }
 
@@ -95,8 +104,6 @@ void Daemon::return_what_is_left() {
 void Daemon::run(Reload reload) {
     std::signal(SIGHUP, SIG_IGN);  // until there is something to reload
     start_once_database_is_up();
-    database_.pushing.stay_behind(listener_.fence());
-    database_.reading.stay_behind(listener_.fence());
     spdlog::info("leadsync drives {} workspace(s)", config_.workspaces.size());
     sd_notify(0, "READY=1");
     const auto failed = run_to_end(serve(std::move(reload)));
@@ -172,21 +179,26 @@ void Daemon::warn_of_what_takes_a_restart(const Config& config) const {
 
 asio::awaitable<void> Daemon::listen() {
     auto dice = random_dice();
-    for (int attempt = 1;; ++attempt) {
+    const auto blocking = database_.pushing.executor();
+    bool has_locks = true;
+    int attempt = 0;  // since it last listened
+    const std::function<void()> wake = [&] {
+        attempt = 0;
+        fleet_.wake();
+    };
+    for (;;) {
         try {
-            co_await listener_.run([&] {
-                attempt = 1;
-                fleet_.wake();
-            });
+            if (!has_locks) {
+                co_await listener_.reconnect(blocking);
+                has_locks = true;
+                spdlog::info("the locks of the workspaces are taken again");
+            }
+            co_await listener_.run(wake);
         } catch (const pqxx::failure& error) {
-            spdlog::warn("listening for local edits: {}", postgres::one_line(error));
+            const auto* what = std::exchange(has_locks, false) ? locks_lost : locks_still_lost;
+            spdlog::warn("{}: {}", what, postgres::one_line(error));
         }
-        co_await clock_.sleep_for(sync::backoff_delay(database_backoff, attempt, dice()));
-        try {
-            co_await listener_.reconnect(database_.pushing.executor());
-        } catch (const pqxx::failure& error) {
-            spdlog::warn("listening for local edits: {}", postgres::one_line(error));
-        }
+        co_await clock_.sleep_for(sync::backoff_delay(database_backoff, ++attempt, dice()));
     }
 }
 
@@ -215,6 +227,7 @@ bool Daemon::backfill(const std::vector<std::string>& names, bool drain) {
     auto either = [&]() -> asio::awaitable<void> {
         std::vector<asio::awaitable<void>> tasks;
         tasks.push_back(sweep_all());
+        tasks.push_back(listen());
         tasks.push_back(interrupted());
         co_await until_first_ends(std::move(tasks));
     };

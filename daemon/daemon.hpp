@@ -39,16 +39,20 @@ using Reload = std::function<Config()>;
 /// The whole program: members are built top to bottom and torn down bottom to top.
 class Daemon {
 public:
-    explicit Daemon(const Config& config, SyncOptions options = {});
+    /// `relock_patience`: see Listener::reconnect().
+    explicit Daemon(const Config& config, SyncOptions options = {},
+                    std::chrono::milliseconds relock_patience = postgres::relock_patience);
 
     /// Drives every workspace of the config, once PostgreSQL can be reached. Returns after SIGTERM or SIGINT, with
     /// every task unwound and what was in hand finished or returned; a second signal hurries it. On SIGHUP the config
-    /// is read again: workspaces come, change and go, the others go on; one that is wrong changes nothing.
+    /// is read again: workspaces come, change and go, the others go on; one that is wrong changes nothing. Nothing is
+    /// read, written or sent while the locks of the workspaces are lost; throws postgres::WorkspaceTaken when another
+    /// process has one.
     void run(Reload reload);
 
     /// One complete sweep of the named workspaces (none: all), then, with `drain`, until nothing is pending. False
     /// when a signal stopped it: the next one goes on from there. One that fails ends none of the others: throws what
-    /// WorkspaceFailures does once all are over.
+    /// WorkspaceFailures does once all are over. A lock that is lost is met as by run().
     bool backfill(const std::vector<std::string>& names, bool drain);
 
     [[nodiscard]] const std::string& database_url() const { return configured_.url(); }
@@ -71,9 +75,9 @@ private:
     Config config_;
     std::optional<std::chrono::seconds> patience_;
     ConfiguredDatabase configured_;
-    Connections database_;
     SystemClock clock_;
-    postgres::Listener listener_;
+    postgres::Listener listener_;  ///< Its fence is what the connections stay behind.
+    Connections database_;
     Fleet fleet_;
 };
 

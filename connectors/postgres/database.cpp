@@ -27,25 +27,37 @@ Database::~Database() {
     threads_.join();
 }
 
-Database::Borrowed Database::borrow() {
-    {
-        const std::lock_guard lock{mutex_};
-        while (!idle_.empty()) {
-            auto connection = std::move(idle_.back());
-            idle_.pop_back();
-            if (connection->is_open()) return {*this, std::move(connection)};
-        }
-    }
-    return {*this, connect(url_, fence_)};
+std::optional<std::uint64_t> Database::fence_standing() const {
+    return fence_ != nullptr ? fence_->standing() : std::optional<std::uint64_t>{0};
 }
 
-Database::Borrowed::Borrowed(Database& database, std::unique_ptr<pqxx::connection> connection)
-    : database_{database}, connection_{std::move(connection)} {}
+Database::Borrowed Database::borrow() {
+    const auto raised = fence_standing();
+    {
+        const std::lock_guard lock{mutex_};
+        // Those of an older raising go even while it is down: the server may have no room for more of them, and the
+        // session that is to take the locks needs it.
+        std::erase_if(idle_, [&](const Pooled& one) { return raised != one.raised || !one.connection->is_open(); });
+        if (!idle_.empty()) {
+            auto pooled = std::move(idle_.back());
+            idle_.pop_back();
+            return {*this, std::move(pooled)};
+        }
+    }
+    if (!raised) throw locks_are_lost();
+    return {*this, {connect(url_, fence_), *raised}};
+}
+
+Database::Borrowed::Borrowed(Database& database, Pooled pooled) : database_{database}, pooled_{std::move(pooled)} {}
 
 Database::Borrowed::~Borrowed() {
-    if (!connection_ || !connection_->is_open()) return;
+    if (!pooled_.connection || !pooled_.connection->is_open()) return;
     const std::lock_guard lock{database_.mutex_};
-    database_.idle_.push_back(std::move(connection_));
+    database_.idle_.push_back(std::move(pooled_));
+}
+
+void Database::Borrowed::expect_fence() const {
+    if (database_.fence_standing() != pooled_.raised) throw locks_are_lost();
 }
 
 }  // namespace leadsync::postgres

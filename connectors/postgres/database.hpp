@@ -1,8 +1,10 @@
 #pragma once
 
 #include <chrono>
+#include <cstdint>
 #include <memory>
 #include <mutex>
+#include <optional>
 #include <stdexcept>
 #include <string>
 #include <type_traits>
@@ -50,7 +52,7 @@ public:
     template <class Work>
     auto run_blocking(Work work) -> std::invoke_result_t<Work&, pqxx::work&> {
         auto connection = borrow();
-        return transact<pqxx::work>(*connection, work);
+        return transact<pqxx::work>(connection, work);
     }
 
     /// Where other work that blocks may run.
@@ -58,49 +60,63 @@ public:
 
     [[nodiscard]] const std::string& url() const { return url_; }
 
-    /// Connects only where `fence` lets it, from now on. It outlives this.
+    /// Works only as `fence` stands, and where it lets it: while it is down, all work fails as if the server were
+    /// away (pqxx::broken_connection), and what had begun behind an earlier raising is not committed. To be called
+    /// before any work. The fence outlives this.
     void stay_behind(const Fence& fence) { fence_ = &fence; }
 
 private:
+    struct Pooled {
+        std::unique_ptr<pqxx::connection> connection;
+        std::uint64_t raised = 0;  ///< the raising of the fence that it was made behind
+    };
+
     /// Gives the connection back when it goes, unless it broke.
     class Borrowed {
     public:
-        Borrowed(Database& database, std::unique_ptr<pqxx::connection> connection);
+        Borrowed(Database& database, Pooled pooled);
         ~Borrowed();
         Borrowed(Borrowed&&) = default;
         Borrowed(const Borrowed&) = delete;
-        pqxx::connection& operator*() { return *connection_; }
+        pqxx::connection& operator*() { return *pooled_.connection; }
+
+        /// Throws pqxx::broken_connection when the fence does not stand any more as it did.
+        void expect_fence() const;
 
     private:
         Database& database_;
-        std::unique_ptr<pqxx::connection> connection_;
+        Pooled pooled_;
     };
 
     template <class Scope, class Work>
     auto on_connection(Work work) -> boost::asio::awaitable<std::invoke_result_t<Work&, Scope&>> {
         auto connection = borrow();
-        co_return transact<Scope>(*connection, work);
+        co_return transact<Scope>(connection, work);
     }
 
     template <class Scope, class Work>
-    static auto transact(pqxx::connection& connection, Work& work) -> std::invoke_result_t<Work&, Scope&> {
-        Scope transaction{connection};
+    static auto transact(Borrowed& connection, Work& work) -> std::invoke_result_t<Work&, Scope&> {
+        Scope transaction{*connection};
         if constexpr (std::is_void_v<std::invoke_result_t<Work&, Scope&>>) {
             work(transaction);
+            connection.expect_fence();
             transaction.commit();
         } else {
             auto result = work(transaction);
+            connection.expect_fence();
             transaction.commit();
             return result;
         }
     }
 
     Borrowed borrow();
+    /// See Fence::standing(); always the same without one.
+    [[nodiscard]] std::optional<std::uint64_t> fence_standing() const;
 
     std::string url_;
     const Fence* fence_ = nullptr;
     std::mutex mutex_;
-    std::vector<std::unique_ptr<pqxx::connection>> idle_;
+    std::vector<Pooled> idle_;
     boost::asio::thread_pool threads_;
 };
 

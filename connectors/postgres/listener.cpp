@@ -19,10 +19,18 @@ namespace {
 
 /// The server may take a moment to see that an earlier process is gone, and its locks with it.
 constexpr auto takeover_patience = 3s;
+/// From one look whether a lost lock is free to the next.
+constexpr auto relock_pause = 250ms;
 
 WorkspaceTaken taken(const std::string& workspace) {
     return WorkspaceTaken{"workspace " + workspace
                           + " is driven by another leadsync on this database; stop that one first"};
+}
+
+WorkspaceTaken taken_meanwhile(const std::string& workspace) {
+    return WorkspaceTaken{"workspace " + workspace
+                          + " is driven by another leadsync on this database: it has taken the lock that this one "
+                            "lost when its connection broke; let only one of them run"};
 }
 
 void take_lock(pqxx::nontransaction& session, const std::string& workspace) {
@@ -41,18 +49,43 @@ bool takes_lock(pqxx::connection& connection, const std::string& workspace) {
     return row[0].as<bool>();
 }
 
-std::unique_ptr<pqxx::connection> open(const std::string& url, const std::vector<std::string>& workspaces) {
+std::unique_ptr<pqxx::connection> open(const std::string& url) {
     auto connection = open_connection(url);
     pqxx::nontransaction session{*connection};
     session.exec("SET application_name = 'leadsync listener'");
     session.exec("SET lock_timeout = " + std::to_string(std::chrono::milliseconds{takeover_patience}.count()));
+    return connection;
+}
+
+std::unique_ptr<pqxx::connection> open_with_locks(const std::string& url,
+                                                  const std::vector<std::string>& workspaces) {
+    auto connection = open(url);
+    pqxx::nontransaction session{*connection};
     for (const auto& workspace : workspaces) take_lock(session, workspace);
     return connection;
 }
 
-boost::asio::awaitable<std::unique_ptr<pqxx::connection>> open_there(std::string url,
-                                                                     std::vector<std::string> workspaces) {
-    co_return open(url, workspaces);
+/// A session on its way to having all locks.
+struct Candidate {
+    std::unique_ptr<pqxx::connection> connection;
+    std::chrono::steady_clock::time_point since;
+    std::vector<std::string> locked;
+
+    [[nodiscard]] bool has(const std::string& workspace) const { return std::ranges::count(locked, workspace) > 0; }
+};
+
+/// One look at what is not locked yet, on a session that is opened where there is none.
+boost::asio::awaitable<Candidate> take_what_is_free(std::string url, std::vector<std::string> workspaces,
+                                                    Candidate earlier) {
+    auto candidate = std::move(earlier);
+    if (!candidate.connection) {
+        candidate.connection = open(url);
+        candidate.since = std::chrono::steady_clock::now();
+    }
+    for (const auto& workspace : workspaces)
+        if (!candidate.has(workspace) && takes_lock(*candidate.connection, workspace))
+            candidate.locked.push_back(workspace);
+    co_return candidate;
 }
 
 }  // namespace
@@ -68,8 +101,9 @@ private:
     const std::function<void()>& wake_;
 };
 
-Listener::Listener(boost::asio::any_io_executor executor, std::string url, std::vector<std::string> workspaces)
-    : executor_{std::move(executor)}, url_{std::move(url)}, workspaces_{std::move(workspaces)} {}
+Listener::Listener(boost::asio::any_io_executor executor, std::string url, std::vector<std::string> workspaces,
+                   std::chrono::milliseconds patience)
+    : executor_{std::move(executor)}, url_{std::move(url)}, workspaces_{std::move(workspaces)}, patience_{patience} {}
 
 Listener::~Listener() = default;
 
@@ -78,30 +112,39 @@ pqxx::connection& Listener::connected() {
     return *connection_;
 }
 
-void Listener::connect() {
+void Listener::disconnect() {
+    fence_.lower();
     connection_.reset();
-    connection_ = open(url_, workspaces_);
+}
+
+void Listener::connect() {
+    disconnect();
+    connection_ = open_with_locks(url_, workspaces_);
     fence_.raise(*connection_);
 }
 
 boost::asio::awaitable<void> Listener::reconnect(boost::asio::any_io_executor blocking) {
-    connection_.reset();
-    std::vector<std::string> locked;
-    std::unique_ptr<pqxx::connection> connection;
-    do {  // once more when workspaces have come or gone meanwhile
-        connection.reset();
-        locked = workspaces_;
-        auto opening = open_there(url_, locked);
-        try {
-            connection = co_await boost::asio::co_spawn(
-                blocking, std::move(opening),
-                boost::asio::bind_cancellation_slot(boost::asio::cancellation_slot{}, boost::asio::use_awaitable));
-        } catch (const WorkspaceTaken&) {
-            if (locked == workspaces_) throw;  // else it may be one that was let go of meanwhile
+    disconnect();
+    Candidate candidate;
+    boost::asio::steady_timer timer{executor_};
+    for (;;) {
+        const auto wanted = workspaces_;
+        auto taking = take_what_is_free(url_, wanted, std::move(candidate));
+        candidate = co_await boost::asio::co_spawn(
+            blocking, std::move(taking),
+            boost::asio::bind_cancellation_slot(boost::asio::cancellation_slot{}, boost::asio::use_awaitable));
+        if (wanted != workspaces_) {  // one was let go of meanwhile
+            candidate = Candidate{};
+            continue;
         }
-    } while (locked != workspaces_);
-    fence_.raise(*connection);
-    connection_ = std::move(connection);
+        const auto missing = std::ranges::find_if_not(wanted, [&](const auto& name) { return candidate.has(name); });
+        if (missing == wanted.end()) break;
+        if (std::chrono::steady_clock::now() - candidate.since >= patience_) throw taken_meanwhile(*missing);
+        timer.expires_after(relock_pause);
+        co_await timer.async_wait(boost::asio::use_awaitable);
+    }
+    fence_.raise(*candidate.connection);
+    connection_ = std::move(candidate.connection);
 }
 
 boost::asio::awaitable<void> Listener::take(std::string workspace) {
@@ -124,17 +167,23 @@ void Listener::release(const std::string& workspace) {
 }
 
 boost::asio::awaitable<void> Listener::run(std::function<void()> wake) {
-    const Receiver receiver{connected(), wake};
-    connection_->get_notifs();
-    // Asio closes the descriptor it is given; libpq keeps its own, unless the connection broke meanwhile.
-    const int handle = ::dup(connection_->sock());
-    if (handle < 0) throw pqxx::broken_connection{"the listening connection to PostgreSQL is gone"};
-    boost::asio::posix::stream_descriptor socket{executor_, handle};
-    wake();  // what was edited before LISTEN took effect
-    for (;;) {
-        co_await socket.async_wait(boost::asio::posix::stream_descriptor::wait_read, boost::asio::use_awaitable);
+    try {
+        const Receiver receiver{connected(), wake};
         connection_->get_notifs();
-        if (!connection_->is_open()) throw pqxx::broken_connection{"the listening connection to PostgreSQL is gone"};
+        // Asio closes the descriptor it is given; libpq keeps its own, unless the connection broke meanwhile.
+        const int handle = ::dup(connection_->sock());
+        if (handle < 0) throw pqxx::broken_connection{"the listening connection to PostgreSQL is gone"};
+        boost::asio::posix::stream_descriptor socket{executor_, handle};
+        wake();  // what was edited before LISTEN took effect
+        for (;;) {
+            co_await socket.async_wait(boost::asio::posix::stream_descriptor::wait_read, boost::asio::use_awaitable);
+            connection_->get_notifs();
+            if (!connection_->is_open())
+                throw pqxx::broken_connection{"the listening connection to PostgreSQL is gone"};
+        }
+    } catch (const pqxx::failure&) {
+        fence_.lower();  // the locks went with the session
+        throw;
     }
 }
 

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <chrono>
 #include <functional>
 #include <memory>
 #include <string>
@@ -13,6 +14,10 @@
 
 namespace leadsync::postgres {
 
+/// How long a lock may be held for a session of ours that is gone: when the network was cut, the server finds that
+/// out by the keepalives and the timeout that open_connection() asks for, after 30 to 35 s.
+inline constexpr std::chrono::milliseconds relock_patience{45'000};
+
 /// Another process drives a workspace that this one was to drive.
 class WorkspaceTaken : public std::runtime_error {
 public:
@@ -23,7 +28,9 @@ public:
 /// workspace this process drives, so that two processes on one database never drive the same one.
 class Listener {
 public:
-    Listener(boost::asio::any_io_executor executor, std::string url, std::vector<std::string> workspaces);
+    /// `patience`: of reconnect().
+    Listener(boost::asio::any_io_executor executor, std::string url, std::vector<std::string> workspaces,
+             std::chrono::milliseconds patience = relock_patience);
     ~Listener();
 
     /// One more workspace: its lock is taken now. Throws like connect(), also while there is no connection to take it
@@ -32,16 +39,20 @@ public:
     /// One less: another process may drive it.
     void release(const std::string& workspace);
 
-    /// Connects, takes the locks, listens. Blocking and short. Throws WorkspaceTaken when another process holds one.
+    /// Connects, takes the locks, raises the fence. Blocking and short. Throws WorkspaceTaken when another process
+    /// holds one.
     void connect();
 
     /// The same for a connection that broke, on a thread of `blocking`: a server that is out of reach is waited for.
+    /// A lock may be held for our own session still: it is taken for another process' when it was not to be had for
+    /// as long as the patience lasts. Can be cancelled, also meanwhile.
     boost::asio::awaitable<void> reconnect(boost::asio::any_io_executor blocking);
 
-    /// Shows where the locks are, of this connection and those after it.
+    /// Stands where the locks are, of this connection and those after it, and is down in between.
     [[nodiscard]] const Fence& fence() const { return fence_; }
 
-    /// Calls `wake` for every notification, until the connection breaks (pqxx::broken_connection) or it is cancelled.
+    /// Calls `wake` for every notification, until the connection breaks (pqxx::broken_connection), and the fence is
+    /// down then, or it is cancelled.
     boost::asio::awaitable<void> run(std::function<void()> wake);
 
 private:
@@ -49,10 +60,13 @@ private:
 
     /// Throws pqxx::broken_connection while there is none.
     pqxx::connection& connected();
+    /// The locks are lost, if they were had.
+    void disconnect();
 
     boost::asio::any_io_executor executor_;
     std::string url_;
     std::vector<std::string> workspaces_;
+    std::chrono::milliseconds patience_;
     std::unique_ptr<pqxx::connection> connection_;
     Fence fence_;
 };

@@ -1,5 +1,8 @@
 #include "connectors/postgres/connection.hpp"
 
+#include <functional>
+#include <string>
+
 #include <gtest/gtest.h>
 #include <pqxx/pqxx>
 
@@ -58,7 +61,7 @@ TEST(Connection, IsMadeOnlyWhereTheLocksAre) {
             return false;
         }
     };
-    EXPECT_TRUE(connects()) << "nothing is locked yet";
+    EXPECT_FALSE(connects()) << "nothing is locked yet";
     auto holder = open_connection(database.url());
     pqxx::nontransaction{*holder}.exec("SET timezone = 'Asia/Kathmandu'");
     fence.raise(*holder);
@@ -70,6 +73,50 @@ TEST(Connection, IsMadeOnlyWhereTheLocksAre) {
     holder = open_connection(database.url());
     fence.raise(*holder);
     EXPECT_TRUE(connects());
+}
+
+// The session with the locks breaks, and the others live: another process may be at it by now.
+TEST(Connection, OfThePoolIsNotUsedOnceTheLocksAreLost) {
+    const test_support::TestDatabase database;
+    Fence fence;
+    Database leadsync{database.url(), 1};
+    leadsync.stay_behind(fence);
+    const auto backend = [&] {
+        return leadsync.run_blocking(
+            [](pqxx::work& transaction) { return transaction.exec1("SELECT pg_backend_pid()")[0].as<int>(); });
+    };
+    auto holder = open_connection(database.url());
+    fence.raise(*holder);
+    const auto first = backend();
+    EXPECT_EQ(backend(), first) << "it comes from the pool";
+    fence.lower();
+    EXPECT_THROW(backend(), pqxx::broken_connection);
+    fence.raise(*holder);
+    EXPECT_NE(backend(), first) << "it may be of a server that has failed over since";
+}
+
+TEST(Connection, CommitsNothingThatBeganBeforeTheLocksWereLost) {
+    const test_support::TestDatabase database;
+    Fence fence;
+    Database leadsync{database.url(), 1};
+    leadsync.stay_behind(fence);
+    auto holder = open_connection(database.url());
+    fence.raise(*holder);
+    const auto declare = [&](const std::function<void()>& meanwhile) {
+        leadsync.run_blocking([&](pqxx::work& transaction) {
+            transaction.exec("INSERT INTO crm.workspaces (name) VALUES ('acme')");
+            meanwhile();
+        });
+    };
+    EXPECT_THROW(declare([&] { fence.lower(); }), pqxx::broken_connection);
+    fence.raise(*holder);
+    EXPECT_THROW(declare([&] {
+                     fence.lower();
+                     fence.raise(*holder);
+                 }),
+                 pqxx::broken_connection)
+        << "whoever had the locks in between may have written as well";
+    EXPECT_NO_THROW(declare([] {})) << "there is no such row yet";
 }
 
 }  // namespace

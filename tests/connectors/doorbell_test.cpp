@@ -1,3 +1,4 @@
+#include <chrono>
 #include <future>
 
 #include <boost/asio/co_spawn.hpp>
@@ -183,6 +184,67 @@ TEST(Listener, TakesNoWorkspaceWithoutItsLock) {
     other.lets_go_of("acme");
     take();
     EXPECT_FALSE(other.takes("acme"));
+}
+
+TEST(Listener, TheFenceIsDownFromTheBreakOfItsSessionUntilItHasTheLocksAgain) {
+    const test_support::TestDatabase database;
+    boost::asio::io_context io;
+    boost::asio::thread_pool blocking{1};
+    Listener listener{io.get_executor(), database.url(), {"acme"}};
+    EXPECT_FALSE(listener.fence().standing().has_value());
+    listener.connect();
+    const auto first = listener.fence().standing();
+    ASSERT_TRUE(first.has_value());
+    pqxx::connection other{database.url()};
+    pqxx::nontransaction{other}.exec(
+        "SELECT pg_terminate_backend(pid, 10000) FROM pg_stat_activity WHERE application_name = 'leadsync listener' "
+        "AND datname = current_database()");
+    auto heard = boost::asio::co_spawn(io, listener.run([] {}), boost::asio::use_future);
+    io.run_for(std::chrono::seconds{10});
+    ASSERT_EQ(heard.wait_for(std::chrono::seconds{0}), std::future_status::ready);
+    EXPECT_THROW(heard.get(), pqxx::broken_connection);
+    EXPECT_FALSE(listener.fence().standing().has_value());
+
+    auto again = boost::asio::co_spawn(io, listener.reconnect(blocking.get_executor()), boost::asio::use_future);
+    io.restart();
+    io.run();
+    EXPECT_NO_THROW(again.get());
+    ASSERT_TRUE(listener.fence().standing().has_value());
+    EXPECT_NE(*listener.fence().standing(), *first);
+    EXPECT_FALSE(OtherSession{database.url()}.takes("acme"));
+}
+
+// After a cut of the network the server may go on holding them for the session that is gone.
+TEST(Listener, AReconnectWaitsForLocksLongerThanAFirstStart) {
+    const test_support::TestDatabase database;
+    OtherSession gone{database.url()};
+    EXPECT_TRUE(gone.takes("acme"));
+    boost::asio::io_context io;
+    boost::asio::thread_pool blocking{1};
+    Listener listener{io.get_executor(), database.url(), {"acme"}};
+    auto outcome = boost::asio::co_spawn(io, listener.reconnect(blocking.get_executor()), boost::asio::use_future);
+    io.run_for(std::chrono::milliseconds{3'500});
+    EXPECT_EQ(outcome.wait_for(std::chrono::seconds{0}), std::future_status::timeout);
+    EXPECT_FALSE(listener.fence().standing().has_value());
+    gone.lets_go_of("acme");
+    io.restart();
+    io.run();
+    EXPECT_NO_THROW(outcome.get());
+    EXPECT_TRUE(listener.fence().standing().has_value());
+    EXPECT_FALSE(gone.takes("acme"));
+}
+
+TEST(Listener, AReconnectTakesALockThatStaysAwayForAnotherProcess) {
+    const test_support::TestDatabase database;
+    OtherSession other{database.url()};
+    EXPECT_TRUE(other.takes("acme"));
+    boost::asio::io_context io;
+    boost::asio::thread_pool blocking{1};
+    Listener listener{io.get_executor(), database.url(), {"acme", "free"}, std::chrono::milliseconds{300}};
+    auto outcome = boost::asio::co_spawn(io, listener.reconnect(blocking.get_executor()), boost::asio::use_future);
+    io.run();
+    EXPECT_THROW(outcome.get(), WorkspaceTaken);
+    EXPECT_FALSE(listener.fence().standing().has_value());
 }
 
 TEST(Listener, AReconnectDoesNotInsistOnAWorkspaceThatWasLetGoOfMeanwhile) {
