@@ -6,7 +6,6 @@
 #include <thread>
 #include <utility>
 
-#include <boost/asio/signal_set.hpp>
 #include <spdlog/spdlog.h>
 
 #include "connectors/postgres/migrator.hpp"
@@ -104,6 +103,8 @@ void Daemon::return_what_is_left() {
 void Daemon::run(Reload reload) {
     std::signal(SIGHUP, SIG_IGN);  // until there is something to reload
     start_once_database_is_up();
+    stops_.emplace(io_, SIGTERM, SIGINT);
+    hangups_.emplace(io_, SIGHUP);
     spdlog::info("leadsync drives {} workspace(s)", config_.workspaces.size());
     sd_notify(0, "READY=1");
     const auto failed = run_to_end(serve(std::move(reload)));
@@ -141,10 +142,9 @@ asio::awaitable<void> Daemon::serve(Reload reload) {
 }
 
 asio::awaitable<void> Daemon::stop_signal() {
-    asio::signal_set signals{co_await asio::this_coro::executor, SIGTERM, SIGINT};
-    co_await signals.async_wait(asio::use_awaitable);
+    co_await stops_->async_wait(asio::use_awaitable);
     spdlog::info("stopping: finishing what is in hand; once more to hurry");
-    auto hurry = [&]() -> asio::awaitable<void> { co_await signals.async_wait(asio::use_awaitable); };
+    auto hurry = [&]() -> asio::awaitable<void> { co_await stops_->async_wait(asio::use_awaitable); };
     std::vector<asio::awaitable<void>> tasks;
     tasks.push_back(fleet_.finish(grace));
     tasks.push_back(hurry());
@@ -152,9 +152,8 @@ asio::awaitable<void> Daemon::stop_signal() {
 }
 
 asio::awaitable<void> Daemon::reload_on_hangup(Reload reload) {
-    asio::signal_set hangups{co_await asio::this_coro::executor, SIGHUP};
     for (;;) {
-        co_await hangups.async_wait(asio::use_awaitable);
+        co_await hangups_->async_wait(asio::use_awaitable);
         std::optional<Config> config;
         try {
             config = reload();
@@ -204,6 +203,7 @@ asio::awaitable<void> Daemon::listen() {
 
 bool Daemon::backfill(const std::vector<std::string>& names, bool drain) {
     start();
+    stops_.emplace(io_, SIGTERM, SIGINT);
     BackfillProgress progress;
     WorkspaceFailures failures;
     bool finished = false;
@@ -220,10 +220,7 @@ bool Daemon::backfill(const std::vector<std::string>& names, bool drain) {
         co_await all(std::move(sweeps));
         finished = true;
     };
-    auto interrupted = [&]() -> asio::awaitable<void> {
-        asio::signal_set signals{co_await asio::this_coro::executor, SIGTERM, SIGINT};
-        co_await signals.async_wait(asio::use_awaitable);
-    };
+    auto interrupted = [&]() -> asio::awaitable<void> { co_await stops_->async_wait(asio::use_awaitable); };
     auto either = [&]() -> asio::awaitable<void> {
         std::vector<asio::awaitable<void>> tasks;
         tasks.push_back(sweep_all());

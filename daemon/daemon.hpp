@@ -7,6 +7,7 @@
 
 #include <boost/asio/awaitable.hpp>
 #include <boost/asio/io_context.hpp>
+#include <boost/asio/signal_set.hpp>
 
 #include "connectors/postgres/database.hpp"
 #include "connectors/postgres/embedded_cluster.hpp"
@@ -72,6 +73,10 @@ private:
     // One I/O thread: what it owns needs no lock. It goes last: it may have to wait for a look-up, and no database is
     // to wait with it.
     boost::asio::io_context io_{1};
+    // Until all of this is gone, the embedded cluster included: a signal that comes when nobody waits for one any
+    // more is not to kill what gives back and records what is left.
+    std::optional<boost::asio::signal_set> stops_;
+    std::optional<boost::asio::signal_set> hangups_;
     Config config_;
     std::optional<std::chrono::seconds> patience_;
     ConfiguredDatabase configured_;

@@ -2,6 +2,7 @@
 #include <cstdlib>
 #include <functional>
 #include <optional>
+#include <sys/resource.h>
 
 #include <CLI/CLI.hpp>
 #include <fmt/format.h>
@@ -22,6 +23,15 @@ int fail(Exit status, std::string message) {
         if (c == '\n') c = ' ';
     fmt::print(stderr, "leadsync: {}\n", message);
     return static_cast<int>(status);
+}
+
+/// Each workspace has connections of its own, and the usual limit of 1,024 files is there for programs that call
+/// select(). One that can't be raised is no reason not to begin.
+void open_as_many_files_as_allowed() {
+    rlimit files{};
+    if (::getrlimit(RLIMIT_NOFILE, &files) != 0) return;
+    files.rlim_cur = files.rlim_max;
+    ::setrlimit(RLIMIT_NOFILE, &files);
 }
 
 /// The command line: the commands with their options, and what was given.
@@ -194,6 +204,7 @@ private:
 
 int main(int argc, char** argv) {
     std::signal(SIGPIPE, SIG_IGN);
+    open_as_many_files_as_allowed();
     // A server that is out of reach must not hold up a stop for as long as TCP would wait.
     ::setenv("PGCONNECT_TIMEOUT", "5", 0);  // NOLINT(concurrency-mt-unsafe): there is one thread yet
     // Nor must a name server: a look-up that has begun can't be called off, and the end waits for it. That is 4 s, or

@@ -1,5 +1,9 @@
 #include <csignal>
 #include <fstream>
+#include <sstream>
+#include <string>
+#include <sys/resource.h>
+#include <utility>
 
 #include "daemon/sweep.hpp"
 #include "tests/daemon/command_fixture.hpp"
@@ -174,6 +178,35 @@ TEST_F(Command, CheckSaysOkOrWhatToDo) {
     const auto bad = run({"check"}, "d3Jvbmcga2V5");
     EXPECT_EQ(bad.status, 1);
     EXPECT_NE(bad.output.find("put a valid API key into api_key or api_key_file"), std::string::npos) << bad.output;
+}
+
+/// The soft and the hard limit of open files.
+std::pair<std::string, std::string> limits_of_files(pid_t process) {
+    std::ifstream limits{"/proc/" + std::to_string(process) + "/limits"};
+    const std::string name = "Max open files";
+    for (std::string line; std::getline(limits, line);) {
+        if (!line.starts_with(name)) continue;
+        std::istringstream words{line.substr(name.size())};
+        std::pair<std::string, std::string> found;
+        words >> found.first >> found.second;
+        return found;
+    }
+    return {};
+}
+
+TEST_F(Command, RunOpensAsManyFilesAsItMay) {
+    serve(10);
+    rlimit before{};
+    ASSERT_EQ(::getrlimit(RLIMIT_NOFILE, &before), 0);
+    auto fewer = before;
+    fewer.rlim_cur = before.rlim_max / 2;
+    ASSERT_EQ(::setrlimit(RLIMIT_NOFILE, &fewer), 0);
+    const auto daemon = start({"run"});
+    ASSERT_EQ(::setrlimit(RLIMIT_NOFILE, &before), 0);
+    EXPECT_TRUE(eventually([&] {
+        const auto [soft, hard] = limits_of_files(daemon->id());
+        return !soft.empty() && soft == hard;
+    }));
 }
 
 TEST_F(Command, NoSecretIsPrintedAnywhere) {

@@ -525,5 +525,13 @@ TEST(ConfigFilesTest, TheExampleLoadsAndShowsEveryKey) {
     EXPECT_EQ(shown, (std::set<std::string>{config_keys().begin(), config_keys().end()}));
 }
 
+TEST(DeployTest, TheServiceLetsLeadsyncEndBeforeItsPostgresAndOpenFilesForManyWorkspaces) {
+    std::ifstream unit{config_folder.parent_path() / "deploy/systemd/leadsync.service"};
+    std::set<std::string> lines;
+    for (std::string line; std::getline(unit, line);) lines.insert(line);
+    for (const auto* setting : {"KillMode=mixed", "LimitNOFILE=65536"})
+        EXPECT_TRUE(lines.contains(setting)) << setting;
+}
+
 }  // namespace
 }  // namespace leadsync::daemon

@@ -287,6 +287,15 @@ TEST_F(OneShotDrain, WaitsForALockThatIsLetGoOfAndEndsWhenItIsNot) {
     EXPECT_TRUE(holds(failure, "leadsync queue list")) << failure;
 }
 
+TEST_F(OneShotDrain, IsNotKilledByASignalThatComesWhenItIsOver) {
+    begin();
+    Daemon daemon{config_, options_};
+    EXPECT_TRUE(daemon.backfill({}, true));
+    struct sigaction now {};
+    ::sigaction(SIGTERM, nullptr, &now);
+    EXPECT_TRUE(now.sa_handler != SIG_DFL) << "what is left may be being returned";
+}
+
 TEST_F(OneShotDrain, GoesOnForAsLongAsWritesAreAccepted) {
     begin();
     config_.workspaces.front().rate.per_second = 4;

@@ -249,6 +249,7 @@ TEST(Shutdown, DoesNotWaitForALookup) {
     ASSERT_TRUE(eventually([&] { return names.asked() == 1 && handles(SIGTERM); }));
     for (int i = 0; i < 2; ++i) ::kill(::getpid(), SIGTERM);  // in a hurry
     EXPECT_EQ(running.wait_for(20s), std::future_status::ready) << "everything else is over by then";
+    EXPECT_TRUE(handles(SIGTERM) && handles(SIGHUP)) << "no signal more may kill what is being put in order";
     names.speak();
     EXPECT_NO_THROW(running.get());
 }
