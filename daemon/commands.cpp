@@ -7,6 +7,7 @@
 #include <nlohmann/json.hpp>
 
 #include "connectors/instantly/api_error.hpp"
+#include "connectors/postgres/connection.hpp"
 #include "connectors/postgres/migrator.hpp"
 #include "daemon/backfill_progress.hpp"
 #include "daemon/daemon.hpp"
@@ -134,6 +135,7 @@ Exit check(const Config& config) {
     std::map<std::string, std::int64_t> active_leads;
     try {
         const ConfiguredDatabase database{config};
+        postgres::open_connection(database.url());  // throws where it can't be reached
         if (const auto psql = database.psql_command())
             report.ok(fmt::format("database: embedded PostgreSQL under {}; while leadsync runs: {}",
                                   config.data_dir.string(), *psql));

@@ -6,6 +6,8 @@
 #include <thread>
 #include <utility>
 
+#include <fmt/format.h>
+#include <fmt/ranges.h>
 #include <spdlog/spdlog.h>
 
 #include "connectors/postgres/migrator.hpp"
@@ -34,6 +36,20 @@ std::vector<std::string> names_of(const Config& config) {
     std::vector<std::string> names;
     for (const auto& workspace : config.workspaces) names.push_back(workspace.name);
     return names;
+}
+
+/// `added second; changed acme`, or that nothing changed.
+std::string told_of_reload(const Fleet::Changes& changes, bool log_changed) {
+    std::vector<std::string> parts;
+    const auto tell = [&](const char* what, const std::vector<std::string>& names) {
+        if (!names.empty()) parts.push_back(fmt::format("{} {}", what, fmt::join(names, ", ")));
+    };
+    tell("added", changes.added);
+    tell("removed", changes.removed);
+    tell("changed", changes.changed);
+    if (log_changed) parts.emplace_back("changed the log");
+    tell("not driven:", changes.not_driven);
+    return parts.empty() ? "nothing changed" : fmt::format("{}", fmt::join(parts, "; "));
 }
 
 }  // namespace
@@ -164,10 +180,11 @@ asio::awaitable<void> Daemon::reload_on_hangup(Reload reload) {
         if (!config) continue;
         warn_of_what_takes_a_restart(*config);
         set_up_logging(config->log);
+        const bool log_changed = config->log != config_.log;
         config_.workspaces = config->workspaces;
         config_.log = config->log;
-        co_await fleet_.become(config_.workspaces, grace);
-        spdlog::info("reloaded: leadsync drives {} workspace(s)", config_.workspaces.size());
+        const auto changes = co_await fleet_.become(config_.workspaces, grace);
+        spdlog::info("reloaded: {}", told_of_reload(changes, log_changed));
     }
 }
 

@@ -158,19 +158,26 @@ void Fleet::leave() {
     for (auto& driven : driven_) driven.workspace.leave();
 }
 
-asio::awaitable<void> Fleet::become(const std::vector<WorkspaceConfig>& wanted, milliseconds grace) {
-    std::vector<std::string> gone;
+asio::awaitable<Fleet::Changes> Fleet::become(const std::vector<WorkspaceConfig>& wanted, milliseconds grace) {
+    Changes changes;
     for (const auto& driven : driven_)
         if (std::ranges::find(wanted, driven.config.name, &WorkspaceConfig::name) == wanted.end())
-            gone.push_back(driven.config.name);
-    auto drop = [&](const std::string& name) { return retire(name, grace); };
-    co_await for_each_of(gone, gone.size(), drop);
+            changes.removed.push_back(driven.config.name);
+    std::vector<WorkspaceConfig> others;
+    for (const auto& config : wanted) {
+        const auto driven = find(config.name);
+        if (driven != driven_.end() && driven->config == config) continue;
+        (driven == driven_.end() ? changes.added : changes.changed).push_back(config.name);
+        others.push_back(config);
+    }
 
-    std::vector<WorkspaceConfig> changed;
-    for (const auto& config : wanted)
-        if (std::ranges::find(driven_, config, &Driven::config) == driven_.end()) changed.push_back(config);
+    auto drop = [&](const std::string& name) { return retire(name, grace); };
+    co_await for_each_of(changes.removed, changes.removed.size(), drop);
     auto renew = [&](const WorkspaceConfig& config) { return replace(config, grace); };
-    co_await for_each_of(changed, changed.size(), renew);
+    co_await for_each_of(others, others.size(), renew);
+    for (const auto& config : others)
+        if (find(config.name) == driven_.end()) changes.not_driven.push_back(config.name);
+    co_return changes;
 }
 
 asio::awaitable<void> Fleet::replace(const WorkspaceConfig& config, milliseconds grace) {

@@ -65,6 +65,11 @@ private:
 /// on. Lives on one thread.
 class Fleet {
 public:
+    /// Names of workspaces: what a new config has made of them, and which of those it could not be begun with.
+    struct Changes {
+        std::vector<std::string> added, removed, changed, not_driven;
+    };
+
     Fleet(boost::asio::io_context& io, Connections& database, postgres::Listener& listener, Clock& clock,
           SyncOptions options);
     ~Fleet();
@@ -93,7 +98,8 @@ public:
     /// Adds, removes and changes workspaces until they are those of a new config, side by side: none waits for
     /// another, but that those that go are gone first, for another name may stand for the same workspace now. One
     /// that changes finishes what it has in hand first, and begins anew with what is durable.
-    boost::asio::awaitable<void> become(const std::vector<WorkspaceConfig>& wanted, std::chrono::milliseconds grace);
+    boost::asio::awaitable<Changes> become(const std::vector<WorkspaceConfig>& wanted,
+                                           std::chrono::milliseconds grace);
 
 private:
     struct Driven;

@@ -20,6 +20,10 @@ namespace {
 
 using sync::FreshnessClass;
 
+constexpr auto not_known_yet = "not known yet";
+constexpr auto until_known =
+    "no leadsync has begun with this workspace: start leadsync, or let it reload its config (SIGHUP)";
+
 /// A class of leads: how old what is known of the oldest can be, and may be.
 struct ClassAge {
     FreshnessClass of;
@@ -66,6 +70,11 @@ nlohmann::json to_json(const WorkspaceStatus& status, const WorkspaceConfig& con
             {"sweep_pages", or_null(status.sweep_pages)},
             {"sweep_leads", or_null(status.sweep_leads)},
             {"reported_seconds_ago", status.reported_seconds_ago}};
+}
+
+/// Of a workspace that the database has never heard of.
+nlohmann::json unknown_to_json(const WorkspaceConfig& config) {
+    return {{"workspace", config.name}, {"state", not_known_yet}, {"reason", until_known}, {"driven", false}};
 }
 
 /// A count, and what to do where it is not zero.
@@ -142,10 +151,15 @@ Exit status(const Config& config, bool json) {
     const ConfiguredDatabase database{config};
     const auto all = read_status(database.url(), chosen_workspaces(config, {}));
     auto list = nlohmann::json::array();
-    for (const auto& workspace : all) {
-        const auto& configured = *std::ranges::find(config.workspaces, workspace.name, &WorkspaceConfig::name);
-        list.push_back(to_json(workspace, configured));
-        if (!json) print(workspace, configured);
+    for (const auto& configured : config.workspaces) {
+        const auto workspace = std::ranges::find(all, configured.name, &WorkspaceStatus::name);
+        const bool is_known = workspace != all.end();
+        list.push_back(is_known ? to_json(*workspace, configured) : unknown_to_json(configured));
+        if (json) continue;
+        if (is_known)
+            print(*workspace, configured);
+        else
+            fmt::print("{}\n  state      {}: {}\n", configured.name, not_known_yet, until_known);
     }
     if (json) fmt::print("{}\n", list.dump(2));
     return anything_left(all) ? Exit::work_left : Exit::done;

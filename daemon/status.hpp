@@ -12,7 +12,7 @@ namespace leadsync::daemon {
 /// config has no such workspace.
 std::vector<std::string> chosen_workspaces(const Config& config, const std::vector<std::string>& given);
 
-/// Throws when the schema is not there yet.
+/// Of those that a daemon or a backfill has begun with. Throws when the schema is not there yet.
 std::vector<postgres::WorkspaceStatus> read_status(const std::string& url, const std::vector<std::string>& names);
 
 /// Whether there is something for an operator to see to: dead letters, open conflicts, held changes.

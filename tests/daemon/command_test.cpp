@@ -180,6 +180,34 @@ TEST_F(Command, CheckSaysOkOrWhatToDo) {
     EXPECT_NE(bad.output.find("put a valid API key into api_key or api_key_file"), std::string::npos) << bad.output;
 }
 
+TEST_F(Command, CheckCallsADatabaseReachableOnlyWhenItIs) {
+    serve(10);
+    EXPECT_NE(run({"check"}).output.find("ok    database: reachable"), std::string::npos);
+    database_.accept_connections(false);
+    const auto away = run({"check"});
+    EXPECT_EQ(away.status, 1);
+    EXPECT_EQ(away.output.find("reachable"), std::string::npos) << away.output;
+    EXPECT_NE(away.output.find("FAIL  database: "), std::string::npos) << away.output;
+}
+
+TEST_F(Command, StatusTellsOfAWorkspaceThatNobodyHasBegunWith) {
+    serve(10);
+    ASSERT_EQ(run({"backfill"}).status, 0);
+    std::ofstream{directory_.path() / "leadsync.yaml", std::ios::app}
+        << "  - name: second\n    api_key: another-key\n    base_url: " << server_->url() << "\n";
+    const auto told = run({"status"});
+    EXPECT_EQ(told.status, 0) << told.errors;
+    EXPECT_NE(told.output.find("\nsecond\n  state      not known yet: "), std::string::npos) << told.output;
+    EXPECT_NE(told.output.find("start leadsync, or let it reload its config"), std::string::npos) << told.output;
+    const auto json = listed({"status"});
+    ASSERT_EQ(json.size(), 2U);
+    EXPECT_EQ(json.at(0).at("state"), "following");
+    EXPECT_EQ(json.at(1).at("workspace"), "second");
+    EXPECT_EQ(json.at(1).at("state"), "not known yet");
+    EXPECT_EQ(json.at(1).at("driven"), false);
+    EXPECT_TRUE(json.at(1).at("reason").get<std::string>().find("start leadsync") != std::string::npos);
+}
+
 /// The soft and the hard limit of open files.
 std::pair<std::string, std::string> limits_of_files(pid_t process) {
     std::ifstream limits{"/proc/" + std::to_string(process) + "/limits"};

@@ -110,7 +110,7 @@ TEST_F(ReloadCommand, AddsAWorkspaceWhileTheOthersGoOn) {
     ASSERT_TRUE(
         eventually([&] { return value("SELECT count(*) FROM sync.base WHERE expected IS NOT NULL") == "1"; }));
     write({acme_, second_});
-    reload();
+    reload("reloaded: added second\"");
     EXPECT_TRUE(becomes("second", "following"));
     EXPECT_EQ(value("SELECT count(*) FROM crm.leads WHERE workspace = 'second'"), "40");
     EXPECT_TRUE(eventually([&] { return value("SELECT sync_status FROM crm.leads WHERE phone = '1'") == "synced"; }));
@@ -123,7 +123,7 @@ TEST_F(ReloadCommand, AddsAWorkspaceWhileTheOthersGoOn) {
 TEST_F(ReloadCommand, RemovesAWorkspaceAndAnotherProcessMayDriveIt) {
     begin({acme_, second_});
     write({acme_});
-    reload();
+    reload("reloaded: removed second\"");
     EXPECT_TRUE(pushes("acme", "1"));
     sql("UPDATE crm.leads SET phone = '2' WHERE id = (SELECT min(id::text)::uuid FROM crm.leads WHERE workspace = "
         "'second')");
@@ -139,13 +139,13 @@ TEST_F(ReloadCommand, ChangesAWorkspaceAndForgetsNothing) {
     auto changed = acme_;
     changed.more = "    conflicts: { default: remote }\n    freshness: { rest: 1s }\n";
     write({changed});
-    reload();
+    reload("reloaded: changed acme\"");
     EXPECT_TRUE(becomes("acme", "following"));
     instantly_->edit(lead, {{"phone", "there"}});
     EXPECT_TRUE(eventually([&] { return value("SELECT phone FROM crm.leads WHERE id = '" + lead + "'") == "there"; }))
         << "sweeps come each second now";
     EXPECT_TRUE(pushes("acme", "here"));
-    reload();
+    reload("reloaded: nothing changed\"");
     EXPECT_EQ(count_of("no longer driven"), 1U) << "what has not changed is left alone";
 }
 
@@ -176,6 +176,8 @@ TEST_F(ReloadCommand, AWorkspaceThatAnotherProcessStillDrivesHoldsUpNobody) {
     bool goes_out = false;
     for (int attempt = 0; attempt < 5 && !goes_out; ++attempt) goes_out = goes_out_meanwhile(std::to_string(attempt));
     EXPECT_TRUE(goes_out) << "an edit goes out while the lock is waited for";
+    EXPECT_TRUE(eventually([&] { return count_of("reloaded: added second; not driven: second\"") > 0; }))
+        << daemon_->errors();
     session.exec("SELECT pg_advisory_unlock_all()");
     reload();  // where it was given up just before
     EXPECT_TRUE(becomes("second", "following"));
