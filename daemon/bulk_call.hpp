@@ -80,7 +80,7 @@ private:
             has_failed = true;
         }
         if (has_failed) {
-            const bool is_at_fault = error_->failure().kind == sync::FailureKind::lead && !error_->in_doubt();
+            const bool is_at_fault = sync::is_the_leads(error_->failure().kind) && !error_->in_doubt();
             is_over_ = !is_at_fault;
             if (!is_at_fault || leads.size() == 1) fail(leads);
             co_return is_at_fault ? Outcome::refused : Outcome::ended;

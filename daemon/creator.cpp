@@ -454,7 +454,7 @@ asio::awaitable<void> Creator::settle_added(Rows rows, std::vector<instantly::Cr
         transaction.queue.defer_together(read_back, context_.timing.read_back);
         transaction.queue.defer(written, context_.timing.busy);
     });
-    if (!created.empty()) co_await verdicts_.created();
+    if (!created.empty()) co_await verdicts_.release_creates();
     if (left.empty()) co_return;
     // An answer tells counts, not which; a lead that was refused twice was alone the second time. One that is there
     // already but not listed yet is found by a later look.
@@ -553,7 +553,7 @@ asio::awaitable<void> Creator::tie(Row row, instantly::Creation creation, sync::
         transaction.leads.forget_creates({row.claim.id});
         transaction.queue.defer({row.claim}, context_.timing.read_back);
     });
-    co_await verdicts_.created();
+    co_await verdicts_.release_creates();
 }
 
 /// Reads the leads that the noted create's list has got since then; the merge adopts the one that shows what was

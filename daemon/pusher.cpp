@@ -182,6 +182,8 @@ struct Pusher::Round {
     bool is_backfilled = false;
     bool has_token = false;
     bool has_grown = false;
+    bool asks_if_idle = false;          ///< a problem is told of that only a probe can end
+    bool asks_for_creates = false;      ///< it is told that creates are held
     std::optional<std::int64_t> leads;  ///< nothing: to be counted
     bool was_counted = false;
 
@@ -192,6 +194,8 @@ struct Pusher::Round {
     std::optional<std::int64_t> token;       ///< for the claim that a ring is answered with
     std::optional<std::int64_t> lost_token;  ///< of a claim whose answer did not come
     std::vector<std::string> held;
+    bool is_idle = false;
+    bool has_creates = true;
 };
 
 /// Claims and settles one batch. How long to wait before the next; zero: there may be more.
@@ -210,7 +214,10 @@ asio::awaitable<milliseconds> Pusher::work_once(bool& watches, int leads) {
     try {
         co_await claim_rung(round);
         if (round.claims.empty())
-            co_await context_.store.run([&](Transaction& transaction) { claim(transaction, round); });
+            co_await context_.store.run([&](Transaction& transaction) {
+                claim(transaction, round);
+                look_for_rest(transaction, round);
+            });
         for (const auto& why : round.held)
             spdlog::warn("workspace {}: {}; they are held: leadsync held list shows them, held approve lets them go",
                          context_.workspace, why);
@@ -223,6 +230,8 @@ asio::awaitable<milliseconds> Pusher::work_once(bool& watches, int leads) {
         const bool is_crowded =
             std::ssize(round.claims) >= context_.timing.batch || (is_crowded_ && reconciler_.calls_left() > 0);
         if (std::exchange(is_crowded_, is_crowded) != is_crowded) reconciler_.mover().waiting_changed().set();
+        if (round.is_idle) co_await context_.breaker.nothing_is_left();
+        if (!round.has_creates) co_await verdicts_.release_creates();
         if (round.claims.empty()) co_return wait_after(round);
         found_at_ = context_.clock.now();
         if (std::exchange(watches, false)) watched_ = false;
@@ -263,6 +272,8 @@ Pusher::Round Pusher::begin_round(bool watches, int leads) {
     round.is_rung = std::exchange(is_rung_, false);
     round.is_backfilled = is_backfilled_;
     round.has_token = spare_token_.has_value();
+    round.asks_if_idle = context_.breaker.waits_for_probe();
+    round.asks_for_creates = verdicts_.tells_of_held_creates();
     if (is_crowded_ && (!grown_at_ || now - *grown_at_ > grown_keeps)) {
         grown_at_ = now;
         round.has_grown = true;
@@ -307,6 +318,13 @@ void Pusher::claim(Transaction& transaction, Round& round) const {
         if (round.due && *round.due <= 0ms) return claim_now();
     }
     if (round.asleep && !round.has_token) round.token = queue.draw_lease_token();
+}
+
+/// Whether that is left of which the workspace's state tells: what was refused may have been discarded, and rows that
+/// wait for room in the plan deleted, or adopted. Then no success comes that would end the problem.
+void Pusher::look_for_rest(Transaction& transaction, Round& round) {
+    if (round.asks_if_idle) round.is_idle = round.claims.empty() && transaction.queue.is_idle();
+    if (round.asks_for_creates) round.has_creates = transaction.queue.has_creates();
 }
 
 /// More creates, edits or deletions than the guard lets through wait for an operator, before any of them is sent.

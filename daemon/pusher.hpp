@@ -43,6 +43,7 @@ private:
     Round begin_round(bool watches, int leads);
     boost::asio::awaitable<void> claim_rung(Round& round);
     void claim(store::Transaction& transaction, Round& round) const;
+    static void look_for_rest(store::Transaction& transaction, Round& round);
     void hold_avalanches(store::Transaction& transaction, Round& round) const;
     static void count_leads(store::Transaction& transaction, Round& round);
     [[nodiscard]] store::Allowed allowed_of(std::int64_t leads) const;

@@ -294,7 +294,11 @@ asio::awaitable<bool> Reconciler::merge_away(const Claim& claim, Look look) {
         refusal = error;
     }
     if (is_late) co_return false;
-    const bool refused = refusal && refusal->failure().kind == sync::FailureKind::lead && !refusal->in_doubt();
+    bool refused = false;
+    if (refusal && !refusal->in_doubt()) {
+        const auto verdict = sync::after_failure(refusal->failure(), claim.attempts + 1, 0, context_.timing.backoff);
+        refused = std::holds_alternative<sync::DeadLetter>(verdict);
+    }
     // One refused after an earlier one may have been merged by that: the next look tells, a few times.
     const bool may_be_done = claim.merge_sent_ago && claim.attempts < merge_refusals_max;
     if (refused && !may_be_done)

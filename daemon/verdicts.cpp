@@ -80,11 +80,13 @@ boost::asio::awaitable<void> Verdicts::heed(Judged lead) {
     spdlog::warn("workspace {}: {}", context_.workspace, failure.message);
     if (!std::holds_alternative<sync::HoldCreates>(lead.verdict)) co_return;
     creates_held_until_ = context_.clock.now() + context_.timing.creates_hold;
+    tells_of_held_creates_ = true;
     co_await context_.state.problem(WorkspaceState::Side::creating, "creates are held: " + failure.message);
 }
 
-boost::asio::awaitable<void> Verdicts::created() {
+boost::asio::awaitable<void> Verdicts::release_creates() {
     creates_held_until_ = {};
+    tells_of_held_creates_ = false;
     co_await context_.state.solved(WorkspaceState::Side::creating);
 }
 

@@ -42,13 +42,16 @@ public:
     [[nodiscard]] std::chrono::milliseconds creates_held_for() const {
         return std::chrono::ceil<std::chrono::milliseconds>(creates_held_until_ - context_.clock.now());
     }
-    /// A create was accepted.
-    boost::asio::awaitable<void> created();
+    /// Whether the workspace's state tells of that.
+    [[nodiscard]] bool tells_of_held_creates() const { return tells_of_held_creates_; }
+    /// A create was accepted, or none is waiting any more.
+    boost::asio::awaitable<void> release_creates();
 
 private:
     PushContext& context_;
     LeaseReturns& returns_;
     sync::SteadyTime creates_held_until_{};
+    bool tells_of_held_creates_ = false;
 };
 
 }  // namespace leadsync::daemon

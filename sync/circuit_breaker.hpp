@@ -15,9 +15,9 @@ enum class CallKind { read, write };
 
 /// Keeps a workspace's pushes from a server that fails or refuses all of them (DESIGN §6, Failures). Closed,
 /// everything goes. It opens when `failures_to_open` different requests of a kind have failed in a row, or at once
-/// when one was refused for the workspace as a whole: one lead alone, however often it fails, never opens it. Open,
-/// nothing is sent for a backoff with full jitter. Half-open, a few leads probe: a success of the kind that opened it
-/// closes it.
+/// when one was refused, as far as Refusals can tell, for the workspace as a whole: one lead alone, however often it
+/// fails, does not keep the others waiting. Open, nothing is sent for a backoff with full jitter. Half-open, a few
+/// leads probe: a success of the kind that opened it closes it.
 class CircuitBreaker {
 public:
     enum class State { closed, open, half_open };

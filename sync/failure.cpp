@@ -15,6 +15,8 @@ std::string_view name_of(FailureKind kind) {
             return "lead";
         case FailureKind::workspace:
             return "workspace";
+        case FailureKind::refused:
+            return "refused";
         case FailureKind::plan:
             return "plan";
         case FailureKind::held_back:
@@ -62,6 +64,10 @@ Verdict after_failure(const Failure& failure, int attempt, double jitter, const 
             return GiveBack{};
         case FailureKind::plan:
             return HoldCreates{};
+        case FailureKind::refused:
+            // Attempts that failed otherwise, in an outage before, do not count; nor do refusals of an earlier edit.
+            if (std::min(attempt, failure.refusals) >= refusals_max) return DeadLetter{failure.message};
+            break;
         case FailureKind::transient:
             break;
     }

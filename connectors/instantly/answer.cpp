@@ -97,8 +97,10 @@ void Answer::refuse() const {
     const auto reason = http::obsolete_reason(http::int_to_status(static_cast<unsigned>(reply_.status)));
     auto message = step_ + ": " + std::to_string(reply_.status);
     message.append(" ").append(reason.data(), reason.size()).append(peer_words());
-    sync::Failure failure{sync::kind_of_status(reply_.status, reply_.body), std::move(message), reply_.retry_after,
-                          reply_.status == 429, exchange()};
+    const auto kind =
+        reply_.refusals > 0 ? sync::FailureKind::refused : sync::kind_of_status(reply_.status, reply_.body);
+    sync::Failure failure{kind,       std::move(message), reply_.retry_after, reply_.status == 429,
+                          exchange(), reply_.refusals};
     throw ApiError{std::move(failure), reply_.status, reply_.status >= 500 || reply_.status == 408};
 }
 

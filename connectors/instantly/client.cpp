@@ -49,8 +49,9 @@ std::string encoded(std::string_view text) {
 
 std::string lead_path(const InstantlyId& id) { return "/api/v2/leads/" + encoded(id.text); }
 
-json texts(const std::vector<InstantlyId>& ids) {
-    auto result = json::array();
+std::vector<std::string> texts(const std::vector<InstantlyId>& ids) {
+    std::vector<std::string> result;
+    result.reserve(ids.size());
     for (const auto& id : ids) result.push_back(id.text);
     return result;
 }
@@ -252,8 +253,9 @@ awaitable<Answer> Client::get(std::string target) {
     co_return co_await send(std::move(request));
 }
 
-awaitable<Answer> Client::post(std::string target, json body) {
+awaitable<Answer> Client::post(std::string target, json body, std::vector<std::string> leads) {
     Request request{verb::post, std::move(target), compact(body), {}};
+    request.leads = std::move(leads);
     co_return co_await send(std::move(request));
 }
 
@@ -290,6 +292,7 @@ awaitable<std::optional<RemoteLead>> Client::get_lead(InstantlyId id) {
 awaitable<std::optional<RemoteLead>> Client::update_lead(InstantlyId id, json fields) {
     require(fields.is_object() && !fields.empty(), "a PATCH needs at least one field");
     Request request{verb::patch, lead_path(id), compact(fields), {}};
+    request.leads.push_back(id.text);
     const Answer answer = co_await send(std::move(request));
     if (answer.not_found()) co_return std::nullopt;
     co_return accepted_lead(answer, id);
@@ -297,6 +300,7 @@ awaitable<std::optional<RemoteLead>> Client::update_lead(InstantlyId id, json fi
 
 awaitable<bool> Client::delete_lead(InstantlyId id) {
     Request request{verb::delete_, lead_path(id), {}, {}};
+    request.leads.push_back(id.text);
     const Answer answer = co_await send(std::move(request));
     if (answer.not_found()) co_return false;
     answer.acknowledged();
@@ -309,7 +313,8 @@ awaitable<void> Client::update_interest(InterestUpdate update) {
     if (update.interest) body["interest_value"] = *update.interest;
     set(body, "campaign_id", update.campaign);
     set(body, "list_id", update.list);
-    const Answer answer = co_await post("/api/v2/leads/update-interest-status", std::move(body));
+    std::vector<std::string> leads(1, update.email);
+    const Answer answer = co_await post("/api/v2/leads/update-interest-status", std::move(body), std::move(leads));
     answer.acknowledged();
 }
 
@@ -317,12 +322,13 @@ awaitable<BackgroundJob> Client::move_leads(Move move) {
     require(!move.leads.empty(), "a move without ids moves everything in its source");
     require(move.from_campaign.has_value() != move.from_list.has_value(), "a move has one source");
     require(move.to_campaign.has_value() != move.to_list.has_value(), "a move has one target");
-    json body{{"ids", texts(move.leads)}, {"reset_interest_status", false}};
+    auto leads = texts(move.leads);
+    json body{{"ids", leads}, {"reset_interest_status", false}};
     set(body, "campaign", move.from_campaign);
     set(body, "list_id", move.from_list);
     set(body, "to_campaign_id", move.to_campaign);
     set(body, "to_list_id", move.to_list);
-    const Answer answer = co_await post("/api/v2/leads/move", std::move(body));
+    const Answer answer = co_await post("/api/v2/leads/move", std::move(body), std::move(leads));
     co_return parse_job(answer);
 }
 
@@ -334,7 +340,8 @@ awaitable<BackgroundJob> Client::get_job(sync::JobId id) {
 }
 
 awaitable<RemoteLead> Client::create_lead(json lead) {
-    const Answer answer = co_await post("/api/v2/leads", std::move(lead));
+    std::vector<std::string> leads(1, compact(lead));  // it has neither an id nor an email
+    const Answer answer = co_await post("/api/v2/leads", std::move(lead), std::move(leads));
     co_return accepted_lead(answer);
 }
 
@@ -346,32 +353,39 @@ awaitable<AddedLeads> Client::add_leads(std::optional<sync::CampaignId> campaign
     set(body, "campaign_id", campaign);
     set(body, "list_id", list);
     if (unless == Unless::in_workspace) body["skip_if_in_workspace"] = true;
-    const Answer answer = co_await post("/api/v2/leads/add", std::move(body));
+    std::vector<std::string> emails;
+    for (const auto& lead : leads)
+        if (auto email = text_at(lead, "email")) emails.push_back(std::move(*email));
+    const Answer answer = co_await post("/api/v2/leads/add", std::move(body), std::move(emails));
     co_return parse_added(leads, answer);
 }
 
 awaitable<RemoteLead> Client::merge_leads(InstantlyId source, InstantlyId destination) {
     json body{{"lead_id", source.text}, {"destination_lead_id", destination.text}};
-    const Answer answer = co_await post("/api/v2/leads/merge", std::move(body));
+    std::vector<std::string> leads(1, source.text);
+    const Answer answer = co_await post("/api/v2/leads/merge", std::move(body), std::move(leads));
     co_return accepted_lead(answer, destination);
 }
 
 awaitable<void> Client::assign_leads(std::vector<InstantlyId> leads, std::string user_id) {
     require(!leads.empty(), "an assignment without ids assigns everything");
-    json body{{"ids", texts(leads)}, {"organization_user_ids", json::array({std::move(user_id)})}};
-    const Answer answer = co_await post("/api/v2/leads/bulk-assign", std::move(body));
+    auto ids = texts(leads);
+    json body{{"ids", ids}, {"organization_user_ids", json::array({std::move(user_id)})}};
+    const Answer answer = co_await post("/api/v2/leads/bulk-assign", std::move(body), std::move(ids));
     answer.acknowledged();
 }
 
 awaitable<RemoteLead> Client::move_to_subsequence(InstantlyId id, std::string subsequence_id) {
     json body{{"id", id.text}, {"subsequence_id", std::move(subsequence_id)}};
-    const Answer answer = co_await post("/api/v2/leads/subsequence/move", std::move(body));
+    std::vector<std::string> leads(1, id.text);
+    const Answer answer = co_await post("/api/v2/leads/subsequence/move", std::move(body), std::move(leads));
     co_return accepted_lead(answer, id);
 }
 
 awaitable<RemoteLead> Client::remove_from_subsequence(InstantlyId id) {
     json body{{"id", id.text}};
-    const Answer answer = co_await post("/api/v2/leads/subsequence/remove", std::move(body));
+    std::vector<std::string> leads(1, id.text);
+    const Answer answer = co_await post("/api/v2/leads/subsequence/remove", std::move(body), std::move(leads));
     co_return accepted_lead(answer, id);
 }
 

@@ -175,7 +175,7 @@ public:
 private:
     boost::asio::awaitable<Answer> send(Request request);
     boost::asio::awaitable<Answer> get(std::string target);
-    boost::asio::awaitable<Answer> post(std::string target, nlohmann::json body);
+    boost::asio::awaitable<Answer> post(std::string target, nlohmann::json body, std::vector<std::string> leads);
     boost::asio::awaitable<Answer> list(const LeadQuery& query);
     boost::asio::awaitable<std::vector<nlohmann::json>> list_all(std::string path);
 

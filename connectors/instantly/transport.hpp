@@ -6,6 +6,7 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <vector>
 
 #include <boost/asio/any_io_executor.hpp>
 #include <boost/asio/awaitable.hpp>
@@ -35,6 +36,8 @@ struct Request {
     std::string body;           ///< JSON; with an empty body no Content-Type is sent (INSTANTLY.md, Transport)
     std::string authorization;  ///< never logged
     bool reads_only = false;    ///< changes nothing, though it may be a POST: it may be sent twice
+    /// Of a write: its leads, each by what tells it from others, its id mostly. A refusal may be about them alone.
+    std::vector<std::string> leads{};
 };
 
 struct Reply {
@@ -42,6 +45,8 @@ struct Reply {
     std::string body;
     std::optional<std::chrono::milliseconds> retry_after;
     std::string date;  ///< the server's clock, as sent
+    /// Of a 403 that is about the request's leads, or its kind of call, alone: how often they have been refused so.
+    int refusals = 0;
 };
 
 struct TransportOptions {

@@ -498,6 +498,14 @@ bool Queue::is_idle() {
     return execute(transaction_, statement, workspace_)[0][0].as<bool>();
 }
 
+bool Queue::has_creates() {
+    static const Statement statement{"has_creates", R"sql(
+        SELECT EXISTS (SELECT FROM sync.queue WHERE workspace = $1 AND dead_at IS NULL AND held_at IS NULL
+                       AND kind = 'create')
+    )sql"};
+    return execute(transaction_, statement, workspace_)[0][0].as<bool>();
+}
+
 bool Queue::fall_asleep() {
     static const Statement look{"doorbell", R"sql(
         SELECT d.heard_from IS NOT NULL AND d.heard_from <= pg_snapshot_xmin(s.snapshot),

@@ -142,6 +142,8 @@ public:
     virtual void has_grown() = 0;
     /// Whether every lead in it is finished, given up on or held.
     virtual bool is_idle() = 0;
+    /// Whether any of the others, in hand or not, is a row that is to be created.
+    virtual bool has_creates() = 0;
 
     /// Asks to be rung for the next local edit: a writer's commit rings nobody who is awake. False: one that is under
     /// way may not have seen that yet, and its edit may come without a ring: look again soon, and ask again. True:

@@ -488,6 +488,28 @@ TEST_P(QueueContract, TellsWhetherAnythingIsLeftToDo) {
     EXPECT_TRUE(is_idle());
 }
 
+TEST_P(QueueContract, TellsWhetherRowsAreToBeCreated) {
+    const auto has_creates = [&] {
+        return store_->run([](Transaction& transaction) { return transaction.queue.has_creates(); });
+    };
+    synced({1});
+    edit(1, "Ada");
+    EXPECT_FALSE(has_creates()) << "it waits, but is there";
+    const auto row = new_row("new@acme.io");
+    EXPECT_TRUE(has_creates());
+    claim();
+    EXPECT_TRUE(has_creates()) << "it is in hand";
+    hold(store::HoldKind::create, {row});
+    EXPECT_FALSE(has_creates()) << "an operator's word comes first";
+    new_row("other@acme.io");
+    EXPECT_TRUE(dead_letter(claim_one()));
+    EXPECT_FALSE(has_creates());
+    const auto last = new_row("last@acme.io");
+    EXPECT_TRUE(has_creates());
+    store_->erase(last);
+    EXPECT_FALSE(has_creates());
+}
+
 TEST_P(QueueContract, AdoptedRowsNoLongerWaitWithTheCreates) {
     const auto row = new_row("new@acme.io");
     auto lead = agreed_lead(1);

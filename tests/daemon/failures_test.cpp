@@ -1,6 +1,7 @@
 #include <gtest/gtest.h>
 
 #include "tests/daemon/synced_world.hpp"
+#include "tests/support/eventually.hpp"
 
 // How failures of each class are met (DESIGN §6): by a breaker for the workspace, a hold for creates, a retry or a
 // dead letter for the lead; and that none of them is in another lead's way.
@@ -172,6 +173,131 @@ TEST(Failures, AFullPlanHoldsCreatesAndNothingElse) {
     EXPECT_TRUE(world.becomes("SELECT sync_status " + row, "synced"));
     EXPECT_TRUE(world.becomes("SELECT state_reason IS NULL FROM crm.workspaces", "t"));
     world.expect_agreement();
+}
+
+/// A 403 may be about all of the workspace, and at first nobody can tell. Here a firewall does not like one lead's
+/// text.
+TEST(Failures, ALeadThatIsRefusedWhileOthersAreAcceptedHoldsUpNoneAndIsGivenUpOn) {
+    SyncedWorld world{{.leads = 50}};
+    world.backfill_and_drain();
+    world.start();
+    EXPECT_TRUE(world.becomes(state, "following"));
+    const auto leads = world.campaign_leads(8);
+    const auto one = " WHERE instantly_id = '" + leads[0] + "'";
+    const std::vector<std::string> others{leads.begin() + 1, leads.end()};
+    const auto those = " WHERE instantly_id IN (" + quoted(others) + ")";
+    world.instantly().add_fault({{"kind", "cdn"}, {"method", "PATCH"}, {"path", leads[0]}});
+    world.sql("UPDATE crm.leads SET personalization = '<script>1; DROP TABLE leads</script>'" + one);
+    EXPECT_TRUE(world.becomes(state, "paused")) << "it might be the whole workspace";
+    EXPECT_EQ(world.value("SELECT count(*) FROM crm.attempts"), "0");
+    world.sql("UPDATE crm.leads SET phone = '+1 healthy'" + those);
+    ASSERT_TRUE(world.becomes("SELECT bool_and(sync_status = 'synced') FROM crm.leads" + those, "t"));
+    EXPECT_TRUE(world.becomes("SELECT count(*) > 0 FROM crm.attempts", "t"));
+    EXPECT_TRUE(world.becomes(state, "following"));
+    for (int round = 0; round < 5; ++round) {
+        world.sql("UPDATE crm.leads SET phone = '+1 healthy " + std::to_string(round) + "'" + those);
+        ASSERT_TRUE(world.becomes("SELECT bool_and(sync_status = 'synced') FROM crm.leads" + those, "t"));
+        EXPECT_EQ(world.value(state), "following") << "one lead is not the workspace";
+    }
+    EXPECT_TRUE(world.becomes("SELECT sync_status FROM crm.leads" + one, "error"));
+    EXPECT_NE(world.value("SELECT sync_error FROM crm.leads" + one).find("error code: 1010"), std::string::npos);
+    EXPECT_EQ(world.value("SELECT string_agg(outcome, ' ' ORDER BY id) FROM crm.attempts"),
+              "retry retry retry retry retry retry retry given up");
+    EXPECT_EQ(world.value(state), "following");
+    world.instantly().clear_faults();
+    world.sql("UPDATE crm.leads SET personalization = 'Hello'" + one);
+    EXPECT_TRUE(world.settles());
+    world.expect_agreement();
+}
+
+TEST(Failures, AKindOfCallThatIsRefusedHoldsUpNoOtherKind) {
+    SyncedWorld world{{.leads = 50}};
+    world.backfill_and_drain();
+    world.start();
+    EXPECT_TRUE(world.becomes(state, "following"));
+    const auto leads = world.campaign_leads(8);
+    const auto* path = "/api/v2/leads/subsequence/move";
+    world.instantly().add_fault({{"kind", "status"}, {"status", 403}, {"path", path}});
+    const auto into_subsequence = [&](const std::vector<std::string>& ids) {
+        world.sql(
+            "UPDATE crm.leads SET subsequence_id = '33333333-3333-4333-8333-333333333333' WHERE instantly_id IN ("
+            + quoted(ids) + ")");
+    };
+    const auto status_of = [&](const std::string& id) {
+        return "SELECT sync_status FROM crm.leads WHERE instantly_id = '" + id + "'";
+    };
+    into_subsequence({leads[0], leads[1], leads[2]});
+    EXPECT_TRUE(world.becomes(state, "paused"));
+    world.sql("UPDATE crm.leads SET phone = '+1 goes on' WHERE instantly_id = '" + leads[7] + "'");
+    EXPECT_TRUE(world.becomes(status_of(leads[7]), "synced"));
+    for (std::size_t i = 0; i < 3; ++i) EXPECT_TRUE(world.becomes(status_of(leads[i]), "error"));
+    EXPECT_TRUE(world.becomes(state, "following"));
+    // Of one that comes later each request is an attempt: none has paused the workspace.
+    into_subsequence({leads[3]});
+    EXPECT_TRUE(world.becomes(status_of(leads[3]), "error"));
+    EXPECT_EQ(world.value(state), "following");
+    std::size_t requests = 0;
+    for (const auto& body : world.bodies("POST", path)) requests += body.at("id") == leads[3] ? 1U : 0U;
+    EXPECT_EQ(std::to_string(requests), world.value("SELECT count(*) FROM crm.attempts a JOIN crm.leads l ON l.id = "
+                                                    "a.lead_id WHERE l.instantly_id = '"
+                                                    + leads[3] + "'"));
+    world.instantly().clear_faults();
+    world.sql("UPDATE crm.queue SET decision = 'retry' WHERE state = 'given up'");
+    EXPECT_TRUE(world.settles());
+    world.expect_agreement();
+}
+
+/// Only a write that is accepted shows that writing works, and nothing is left to be written.
+TEST(Failures, AWorkspaceWithNothingLeftToPushIsNoLongerPaused) {
+    SyncedWorld world{{.leads = 50}};
+    world.backfill_and_drain();
+    world.start();
+    EXPECT_TRUE(world.becomes(state, "following"));
+    const auto lead = world.campaign_leads(1).front();
+    world.instantly().add_fault({{"kind", "cdn"}, {"method", "PATCH"}});
+    world.sql("UPDATE crm.leads SET phone = '+1 refused' WHERE instantly_id = '" + lead + "'");
+    EXPECT_TRUE(world.becomes(state, "paused"));
+    const bool is_discarded = test_support::eventually([&] {
+        try {
+            world.sql("UPDATE crm.queue SET decision = 'discard'");
+            return true;
+        } catch (const pqxx::sql_error&) {
+            return false;  // it is being sent right now
+        }
+    });
+    EXPECT_TRUE(is_discarded);
+    EXPECT_TRUE(world.settles());
+    EXPECT_TRUE(world.becomes("SELECT state || coalesce(state_reason, '') FROM crm.workspaces", "following"));
+    world.sql("UPDATE crm.leads SET phone = '+1 refused again' WHERE instantly_id = '" + lead + "'");
+    EXPECT_TRUE(world.becomes(state, "paused")) << "what is edited next shows how it stands";
+    world.instantly().clear_faults();
+    EXPECT_TRUE(world.settles());
+    EXPECT_TRUE(world.becomes(state, "following"));
+    world.expect_agreement();
+}
+
+TEST(Failures, CreatesAreToldToBeHeldOnlyAsLongAsOneWaits) {
+    SyncedWorld world{{.leads = 50}};
+    world.backfill_and_drain();
+    world.start();
+    ASSERT_TRUE(world.becomes(state, "following"));
+    world.instantly().set_switches({{"plan_limit", 50}});
+    const auto campaign = world.any_campaign();
+    const auto* is_held = "SELECT coalesce(state_reason LIKE 'creates are held:%', false) FROM crm.workspaces";
+    const auto insert = [&](const std::string& email) {
+        world.sql("INSERT INTO crm.leads (workspace, email, campaign) VALUES ('acme', '" + email + "', '" + campaign
+                  + "')");
+    };
+    insert("deleted@acme.io");
+    EXPECT_TRUE(world.becomes(is_held, "t"));
+    world.sql("DELETE FROM crm.leads WHERE email = 'deleted@acme.io'");
+    EXPECT_TRUE(world.becomes(is_held, "f"));
+    insert("adopted@acme.io");
+    EXPECT_TRUE(world.becomes(is_held, "t"));
+    world.instantly().add({{"email", "adopted@acme.io"}, {"campaign", campaign}});
+    EXPECT_TRUE(world.becomes("SELECT sync_status FROM crm.leads WHERE email = 'adopted@acme.io'", "synced"));
+    EXPECT_TRUE(world.becomes(is_held, "f"));
+    EXPECT_TRUE(world.settles());
 }
 
 TEST(Failures, ARefusalOfTheWholeWorkspacePausesItWhateverItsForm) {

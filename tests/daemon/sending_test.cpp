@@ -82,7 +82,7 @@ protected:
             if (requests_ == fails_at_) throw instantly::ApiError{{.message = "503"}, 503, true};
             for (const auto* lead : some)
                 if (is_refused(static_cast<std::size_t>(lead - sendings_.data())))
-                    throw instantly::ApiError{{.kind = sync::FailureKind::lead, .message = "400"}, 400};
+                    throw instantly::ApiError{{.kind = refusal_, .message = "refused"}, 400};
             co_return;
         };
         BulkCall call{sendings_.front().assignment(), make};
@@ -110,6 +110,7 @@ protected:
     std::size_t requests_ = 0;
     std::size_t in_time_ = std::numeric_limits<std::size_t>::max();  ///< requests whose turns come in time
     std::size_t fails_at_ = 0;                                       ///< a request that fails for a while
+    sync::FailureKind refusal_ = sync::FailureKind::lead;
 };
 
 TEST_F(BulkCalls, ThatAreRefusedBecauseOfOneLeadCarryTheOthers) {
@@ -120,6 +121,17 @@ TEST_F(BulkCalls, ThatAreRefusedBecauseOfOneLeadCarryTheOthers) {
             EXPECT_EQ(went() + 1, std::ssize(sendings_)) << leads << " " << bad;
             EXPECT_LE(requests_, 2 + 2 * static_cast<std::size_t>(std::bit_width(leads))) << leads << " " << bad;
         }
+}
+
+TEST_F(BulkCalls, ThatAFirewallRefusesBecauseOfOneLeadCarryTheOthers) {
+    refusal_ = sync::FailureKind::refused;
+    send(100, [](std::size_t lead) { return lead == 33; });
+    EXPECT_EQ(given_up(), std::vector<std::size_t>{33});
+    EXPECT_EQ(went(), 99);
+    refusal_ = sync::FailureKind::workspace;
+    send(100, [](std::size_t lead) { return lead == 33; });
+    EXPECT_EQ(requests_, 1U) << "none would be carried out";
+    EXPECT_EQ(given_up().size(), 100U);
 }
 
 TEST_F(BulkCalls, ThatAreRefusedBecauseOfSomeLeadsCarryTheOthers) {

@@ -281,6 +281,13 @@ bool ModelQueue::is_idle() {
     return std::ranges::none_of(transaction_.read().queue, [](const auto& lead) { return is_waiting(lead.second); });
 }
 
+bool ModelQueue::has_creates() {
+    const auto& state = transaction_.read();
+    return std::ranges::any_of(state.queue, [&](const auto& lead) {
+        return is_waiting(lead.second) && work_of(state, lead.first) == Work::create;
+    });
+}
+
 /// Transactions are one after the other here: nobody can be under way.
 bool ModelQueue::fall_asleep() {
     if (transaction_.read().workspace.asleep) return true;

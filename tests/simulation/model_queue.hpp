@@ -37,6 +37,7 @@ public:
     std::optional<std::chrono::milliseconds> next_due(bool creates_too) override;
     void has_grown() override {}
     bool is_idle() override;
+    bool has_creates() override;
     bool fall_asleep() override;
     void wake() override;
     void rejected(const std::vector<sync::LeadId>& ids) override;

@@ -75,5 +75,18 @@ TEST(Failure, EachKindHasItsVerdict) {
         << "a transient failure is retried for as long as it takes";
 }
 
+TEST(Failure, WhatIsRefusedOnItsOwnAccountIsGivenUpOnAfterSomeAttempts) {
+    const auto is_given_up = [](int attempt, int refusals) {
+        const Failure failure{.kind = FailureKind::refused, .message = "403", .refusals = refusals};
+        return std::holds_alternative<DeadLetter>(after_failure(failure, attempt, 0.5, {}));
+    };
+    for (int times = 1; times < refusals_max; ++times) EXPECT_FALSE(is_given_up(times, times)) << times;
+    EXPECT_TRUE(is_given_up(refusals_max, refusals_max));
+    EXPECT_FALSE(is_given_up(100, 1)) << "what failed before was an outage";
+    EXPECT_FALSE(is_given_up(1, 100)) << "an edit begins anew";
+    const Failure failure{.kind = FailureKind::refused, .message = "403", .refusals = 1};
+    EXPECT_EQ(std::get<Retry>(after_failure(failure, 3, 0.5, {500ms, 60s})).after, 1000ms) << "with backoff";
+}
+
 }  // namespace
 }  // namespace leadsync::sync
