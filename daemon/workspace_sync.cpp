@@ -1,5 +1,7 @@
 #include "daemon/workspace_sync.hpp"
 
+#include <algorithm>
+
 #include <fmt/chrono.h>
 #include <nlohmann/json.hpp>
 #include <spdlog/spdlog.h>
@@ -13,7 +15,8 @@ namespace {
 
 using namespace std::chrono_literals;
 
-constexpr auto worth_telling = 10s;  // of a hold by Instantly
+constexpr auto worth_telling = 10s;    // of a hold by Instantly
+constexpr auto tombstones_kept = 24h;  // a list may hide what is there for a while: that has been a day of sweeps
 
 /// The key belongs to another workspace than the one this name was pinned to.
 class SwappedKey : public std::runtime_error {
@@ -87,7 +90,7 @@ asio::awaitable<void> WorkspaceSync::run() {
         tasks.push_back(pace_.record_behind());
         tasks.push_back(report_requests());
         tasks.push_back(tell_of_holds());
-        tasks.push_back(prune_history());
+        tasks.push_back(prune());
         co_await all(std::move(tasks));
     } catch (const SwappedKey& error) {
         stopped = error.what();
@@ -175,17 +178,18 @@ std::string WorkspaceSync::hold_told() const {
                        std::chrono::system_clock::time_point{until});
 }
 
-asio::awaitable<void> WorkspaceSync::prune_history() {
+asio::awaitable<void> WorkspaceSync::prune() {
     constexpr std::int64_t at_once = 10'000;
     for (;; co_await clock_.sleep_for(1h)) {
         try {
             std::int64_t pruned = at_once;
             while (pruned == at_once)
                 pruned = co_await store_.run([&](store::Transaction& transaction) {
-                    return transaction.progress.prune_history(history_keep_, at_once);
+                    return std::max(transaction.progress.prune_history(history_keep_, at_once),
+                                    transaction.leads.forget_old_tombstones(tombstones_kept, at_once));
                 });
         } catch (const store::StoreError& error) {
-            spdlog::warn("workspace {}: old history stays for now: {}", name(), error.what());
+            spdlog::warn("workspace {}: what is over stays for now: {}", name(), error.what());
         }
     }
 }

@@ -91,7 +91,7 @@ private:
     boost::asio::awaitable<void> tell_of_holds();
     [[nodiscard]] std::string hold_told() const;
 
-    boost::asio::awaitable<void> prune_history();
+    boost::asio::awaitable<void> prune();
 
     store::Store& store_;
     Clock& clock_;

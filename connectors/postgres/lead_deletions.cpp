@@ -119,6 +119,22 @@ std::vector<LeadId> Leads::confirmed_absent() {
     return ids;
 }
 
+std::int64_t Leads::forget_old_tombstones(std::chrono::milliseconds margin, std::int64_t limit) {
+    static const Statement statement{"forget_old_tombstones", R"sql(
+        WITH old AS (
+            SELECT b.lead_id FROM sync.base b
+            WHERE b.workspace = $1 AND b.deleted_at IS NOT NULL AND b.expected ? ''
+              AND b.buried_at <= (SELECT w.fresh_as_of FROM crm.workspaces w WHERE w.name = $1)
+                                 - $2::int8 * interval '1 millisecond'
+              AND NOT EXISTS (SELECT FROM sync.queue q WHERE q.workspace = $1 AND q.lead_id = b.lead_id)
+            ORDER BY b.buried_at LIMIT $3 FOR UPDATE OF b SKIP LOCKED
+        )
+        DELETE FROM sync.base b USING old WHERE b.workspace = $1 AND b.lead_id = old.lead_id
+    )sql"};
+    return static_cast<std::int64_t>(
+        execute(transaction_, statement, workspace_, margin.count(), limit).affected_rows());
+}
+
 void Leads::mark_gone(const std::vector<LeadId>& ids, sync::RemoteDeletes policy) {
     // Held is not unsent: what is held may be this very deletion, and a held edit is in the queue.
     static const Statement statement{"mark_gone", R"sql(

@@ -54,7 +54,8 @@ void Leads::expect(const store::Writes& writes, std::chrono::milliseconds patien
 void Leads::expect_absence(const std::vector<LeadId>& ids, std::chrono::milliseconds patience) {
     static const Statement statement{"expect_absence", R"sql(
         UPDATE sync.base b
-        SET expected = jsonb_build_object('', NULL), expected_until = now() + $3::int8 * interval '1 millisecond'
+        SET expected = jsonb_build_object('', NULL), expected_until = now() + $3::int8 * interval '1 millisecond',
+            buried_at = now()
         WHERE b.workspace = $1 AND b.lead_id = ANY ($2::uuid[]) AND b.deleted_at IS NOT NULL
     )sql"};
     if (!ids.empty()) execute(transaction_, statement, workspace_, array_of(ids), patience.count());

@@ -77,6 +77,7 @@ public:
     void looked_into(const std::vector<sync::LeadId>& ids, const std::unordered_set<std::string>& confirmed,
                      sync::Instant requested_at) override;
     std::vector<sync::LeadId> confirmed_absent() override;
+    std::int64_t forget_old_tombstones(std::chrono::milliseconds margin, std::int64_t limit) override;
     void mark_gone(const std::vector<sync::LeadId>& ids, sync::RemoteDeletes policy) override;
     void bring_back(const std::vector<sync::LeadId>& ids) override;
     void keep_gone(const std::vector<sync::LeadId>& ids) override;

@@ -1,5 +1,7 @@
 #include "connectors/postgres/progress.hpp"
 
+#include <algorithm>
+
 #include "connectors/postgres/binary_array.hpp"
 #include "connectors/postgres/database.hpp"
 #include "connectors/store/store.hpp"
@@ -305,9 +307,17 @@ std::int64_t Progress::prune_history(std::chrono::hours keep, std::int64_t limit
           AND NOT EXISTS (SELECT FROM sync.queue q
                           WHERE q.workspace = $1 AND q.lead_id = a.lead_id AND q.dead_at IS NOT NULL)
     )sql"};
+    static const Statement holds{"prune_holds", R"sql(
+        DELETE FROM crm.held WHERE workspace = $1 AND id IN (
+            SELECT h.id FROM crm.held h
+            WHERE h.workspace = $1 AND h.decision IS NOT NULL AND h.decided_at < now() - $2::int8 * interval '1 hour'
+              AND NOT EXISTS (SELECT FROM sync.absent a WHERE a.workspace = $1 AND a.lead_id = h.lead_id)
+            ORDER BY h.decided_at LIMIT $3)
+    )sql"};
     execute(transaction_, attempts, workspace_, keep.count());
-    return static_cast<std::int64_t>(
-        execute(transaction_, statement, workspace_, keep.count(), limit).affected_rows());
+    const auto lines = execute(transaction_, statement, workspace_, keep.count(), limit).affected_rows();
+    const auto decided = execute(transaction_, holds, workspace_, keep.count(), limit).affected_rows();
+    return static_cast<std::int64_t>(std::max(lines, decided));
 }
 
 }  // namespace leadsync::postgres

@@ -203,6 +203,11 @@ public:
     /// Deletions that were accepted: until `patience` from now a page that shows one of these leads is only late. Of
     /// a row that was inserted again meanwhile nothing is awaited.
     virtual void expect_absence(const std::vector<sync::LeadId>& ids, std::chrono::milliseconds patience) = 0;
+    /// Takes away tombstones of leads that Instantly has deleted at our request, at most `limit`; how many there
+    /// were. One goes when the last complete sweep began `margin` or more after the deletion was accepted and nobody
+    /// has queued it: a page that had shown its lead since would have. Leads that are only no longer synced are still
+    /// there, and keep theirs.
+    virtual std::int64_t forget_old_tombstones(std::chrono::milliseconds margin, std::int64_t limit) = 0;
     /// These were refused: nothing is awaited of them any more.
     virtual void expect_no_more(const sync::LeadId& id, const std::vector<sync::Key>& keys) = 0;
     /// Our calls for these leads have ended: answers asked for before `written_at` (daemon's clock) are stale.

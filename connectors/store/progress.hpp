@@ -127,7 +127,8 @@ public:
     /// of several of one id, in whatever case, the first counts.
     virtual void replace_catalog(Catalog catalog, const std::vector<CatalogRow>& rows) = 0;
 
-    /// Removes history older than `keep`, at most `limit` rows; how many there were.
+    /// Removes history, and holds that were decided, older than `keep`, at most `limit` of each; how many there were
+    /// of the one that there was more of. What was said of a deletion on Instantly stays until it is carried out.
     virtual std::int64_t prune_history(std::chrono::hours keep, std::int64_t limit) = 0;
 };
 

@@ -34,7 +34,8 @@ constexpr const char* shift_everything = R"sql(
     SET LOCAL leadsync.origin = 'sync';
     UPDATE sync.queue SET due_at = due_at - $d, queued_at = queued_at - $d, lease_until = lease_until - $d,
                           dead_at = dead_at - $d, edited_at = edited_at - $d, held_at = held_at - $d;
-    UPDATE sync.base SET expected_until = expected_until - $d, deleted_at = deleted_at - $d, gone_at = gone_at - $d;
+    UPDATE sync.base SET expected_until = expected_until - $d, deleted_at = deleted_at - $d, gone_at = gone_at - $d,
+                         buried_at = buried_at - $d;
     UPDATE sync.absent SET noticed_at = noticed_at - $d, confirmed_at = confirmed_at - $d;
     UPDATE sync.merges SET requested_at = requested_at - $d, sent_at = sent_at - $d;
     UPDATE sync.sweeps SET started_at = started_at - $d;
@@ -42,6 +43,7 @@ constexpr const char* shift_everything = R"sql(
                               fresh_as_of = fresh_as_of - $d, new_leads_checked_at = new_leads_checked_at - $d,
                               active_as_of = active_as_of - $d;
     UPDATE crm.history SET at = at - $d;
+    UPDATE crm.held SET held_at = held_at - $d, decided_at = decided_at - $d;
 )sql";
 
 const std::string unseen = "SET LOCAL session_replication_role = replica; ";

@@ -257,6 +257,54 @@ TEST_P(DeletionsContract, LeavesATombstoneATombstone) {
     EXPECT_EQ(claim_one().work, store::Work::remove);
 }
 
+TEST_P(DeletionsContract, ForgetsTombstonesOfLeadsThatNoSweepHasShownSinceTheyWereDeleted) {
+    const auto forget = [&](std::int64_t limit) {
+        return store_->run(
+            [&](Transaction& transaction) { return transaction.leads.forget_old_tombstones(1h, limit); });
+    };
+    const auto begin_sweep = [&] {
+        store_->run([](Transaction& transaction) { transaction.progress.open_sweep(1000, 4); });
+    };
+    const auto finish_sweep = [&] {
+        store_->run([](Transaction& transaction) { transaction.progress.finish_sweep(); });
+    };
+    synced({1, 2, 3, 4, 5});
+    for (const int number : {1, 2, 3, 4}) store_->erase(lead_id(number));
+    complete(claim());
+    store_->advance(2h);
+    begin_sweep();
+    store_->advance(1ms);
+    store_->run([](Transaction& transaction) {
+        transaction.leads.expect_absence({lead_id(1), lead_id(2), lead_id(3)}, 30s);
+    });
+    EXPECT_EQ(forget(10), 0) << "there was no sweep";
+    finish_sweep();
+    EXPECT_EQ(forget(10), 0) << "the sweep had begun before";
+    store_->advance(30min);
+    begin_sweep();
+    finish_sweep();
+    EXPECT_EQ(forget(10), 0) << "what a list hides for a while may still show";
+    store_->advance(2h);
+    EXPECT_EQ(forget(10), 0) << "nobody has looked since";
+    begin_sweep();
+    store_->run([](Transaction& transaction) { transaction.queue.enqueue({lead_id(3)}); });
+    EXPECT_EQ(forget(10), 0) << "the sweep is not complete";
+    finish_sweep();
+    EXPECT_EQ(forget(1), 1) << "a little at a time";
+    EXPECT_EQ(forget(10), 1);
+    EXPECT_EQ(forget(10), 0);
+    EXPECT_FALSE(look_up(1));
+    EXPECT_FALSE(look_up(2));
+    EXPECT_TRUE(look_up(3)->tombstone) << "a page has shown it, so that it is deleted again";
+    EXPECT_TRUE(look_up(4)->tombstone) << "it was only deleted here";
+    EXPECT_TRUE(look_up(5));
+    store_->run([](Transaction& transaction) { transaction.leads.expect_absence({lead_id(3)}, 30s); });
+    complete(claim());
+    EXPECT_EQ(forget(10), 0) << "from then on it has not been looked for long enough";
+    EXPECT_NO_THROW(store_->insert(content({{"email", email_of(1)}, {"campaign", campaign_id}}), lead_id(1)));
+    EXPECT_EQ(claim_one().work, store::Work::create);
+}
+
 TEST_P(DeletionsContract, BringsBackARowWhoseDeletionWasRejected) {
     synced({1});
     store_->erase(lead_id(1));

@@ -407,6 +407,36 @@ TEST_P(ProgressContract, PrunesOldHistoryALittleAtATime) {
     EXPECT_EQ(store_->history().front().lead, lead_id(4));
 }
 
+TEST_P(ProgressContract, PrunesOldHoldsThatWereDecided) {
+    synced({1, 2, 3, 4, 5, 6});
+    hold(store::HoldKind::remote_change, {lead_id(1), lead_id(2), lead_id(3), lead_id(4), lead_id(5)});
+    hold(store::HoldKind::remote_deletion, {lead_id(6)});
+    store_->run([](Transaction& transaction) {
+        transaction.leads.note_absent(std::vector{instantly_id(6)}, {}, an_instant);
+        transaction.leads.looked_into({lead_id(6)}, {lead_id(6).text}, an_instant);
+    });
+    const auto decide = [&](int number) {
+        for (const auto& held : store_->held())
+            if (held.lead == lead_id(number)) store_->decide(held.id, number % 2 == 0);
+    };
+    const auto left = [&] {
+        std::vector<sync::LeadId> ids;
+        for (const auto& held : store_->held()) ids.push_back(held.lead);
+        return ids;
+    };
+    for (const int number : {1, 2, 3, 6}) decide(number);
+    store_->advance(49h);
+    decide(4);
+    EXPECT_EQ(prune(50h, 10), 0);
+    EXPECT_EQ(left().size(), 6U);
+    EXPECT_EQ(prune(48h, 2), 2);
+    EXPECT_EQ(left().size(), 4U);
+    EXPECT_EQ(prune(48h, 2), 1);
+    EXPECT_EQ(left(), (std::vector{lead_id(4), lead_id(5), lead_id(6)}))
+        << "one was decided lately, one not yet, and one deletion is still to be carried out";
+    EXPECT_EQ(prune(48h, 2), 0);
+}
+
 TEST_P(ProgressContract, TellsWhenALocalRepairIsDue) {
     EXPECT_TRUE(begin_repair(1h)) << "there was none yet";
     EXPECT_TRUE(begin_repair(1h)) << "that one did not come to its end";

@@ -239,6 +239,29 @@ TEST_F(DeletionsThere, ALeadMovedDuringASweepIsNoDeletion) {
     expect_in_step();
 }
 
+// --- leads deleted here, there too ---------------------------------------------------------------------------------
+
+TEST_F(DeletionsThere, ATombstoneGoesWhenNoSweepHasShownItsLeadForADay) {
+    in_step({.leads = 40, .deletes = {.local = sync::LocalDeletes::push}, .rest = 1h});
+    const auto* tombstones = "SELECT string_agg(instantly_id::text, ' ') FROM sync.base WHERE deleted_at IS NOT NULL";
+    world().instantly().add_fault({{"kind", "ignored"}, {"method", "DELETE"}, {"path", leads_[1]}});
+    world().sql("DELETE FROM crm.leads" + where_first(2));
+    sync_once();
+    ASSERT_EQ(world().value("SELECT count(*) FROM sync.base WHERE buried_at IS NOT NULL"), "2");
+    world().sql("UPDATE sync.base SET buried_at = buried_at - interval '25 hours'");
+    sync_once();
+    EXPECT_EQ(world().requests("DELETE", leads_[1]), 2U) << "it was shown, and is deleted again";
+    world().start();
+    EXPECT_TRUE(world().becomes(tombstones, leads_[1]));
+    world().stop();
+    EXPECT_EQ(world().requests("DELETE", leads_[0]), 1U);
+    world().instantly().clear_faults();
+    sync_once();
+    EXPECT_FALSE(world().instantly().lead(leads_[1]));
+    EXPECT_EQ(count("true"), "38") << "and none has come back";
+    expect_in_step();
+}
+
 // --- the guard -----------------------------------------------------------------------------------------------------
 
 const WorldSettings guarded{.leads = 60, .guard = {.deletes = {.leads = 5}, .creates = {}, .changes = {}}};

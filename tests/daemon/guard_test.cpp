@@ -76,6 +76,21 @@ TEST_F(GuardStory, TooManyCreatesAreHeldBeforeAnyIsSentAndGoWhenApproved) {
         "6");
 }
 
+TEST_F(GuardStory, WhatWasDecidedGoesWithTheHistory) {
+    in_step(limits(creates_guarded));
+    insert(6);
+    sync_once();
+    decide("approve");
+    sync_once();
+    world().sql(
+        "SET LOCAL leadsync.origin = 'sync'; UPDATE crm.held SET decided_at = decided_at - interval '91 days' "
+        "WHERE id IN (SELECT id FROM crm.held ORDER BY id LIMIT 5)");
+    ASSERT_EQ(world().value("SELECT count(*) FROM crm.held"), "6");
+    world().start();
+    EXPECT_TRUE(world().becomes("SELECT count(*) FROM crm.held", "1")) << "that is kept for 90 days";
+    EXPECT_EQ(count("sync_status = 'synced'"), "46");
+}
+
 TEST_F(GuardStory, RejectedCreatesAreNotSentAndAnEditAsksAgain) {
     in_step(limits(creates_guarded));
     insert(6);

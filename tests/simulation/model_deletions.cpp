@@ -101,6 +101,23 @@ std::vector<LeadId> ModelLeads::confirmed_absent() {
     return ids;
 }
 
+std::int64_t ModelLeads::forget_old_tombstones(std::chrono::milliseconds margin, std::int64_t limit) {
+    const auto& state = transaction_.read();
+    const auto& swept = state.workspace.fresh_as_of;
+    if (!swept) return 0;
+    std::vector<LeadId> old;
+    for (const auto& [id, base] : state.bases) {
+        const bool is_deleted = base.deleted_at && base.expected && base.expected->contains("");
+        if (!is_deleted || !base.buried_at || *base.buried_at > *swept - margin || state.queue.contains(id)) continue;
+        old.push_back(id);
+        if (std::ssize(old) == limit) break;
+    }
+    if (old.empty()) return 0;
+    auto& bases = transaction_.write().bases;
+    for (const auto& id : old) bases.erase(id);
+    return std::ssize(old);
+}
+
 bool ModelLeads::has_unsent_edit(const LeadId& id) const {
     const auto& state = transaction_.read();
     const auto queued = state.queue.find(id);

@@ -519,6 +519,7 @@ void ModelLeads::expect_absence(const std::vector<LeadId>& ids, std::chrono::mil
         tombstone.expected.emplace();
         (*tombstone.expected)[""] = std::nullopt;
         tombstone.expected_until = transaction_.now() + patience;
+        tombstone.buried_at = transaction_.now();
     }
 }
 

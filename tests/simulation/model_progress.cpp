@@ -202,15 +202,29 @@ void ModelProgress::replace_catalog(store::Catalog catalog, const std::vector<st
 }
 
 std::int64_t ModelProgress::prune_history(std::chrono::hours keep, std::int64_t limit) {
-    if (transaction_.read().history.empty()) return 0;
+    const auto decided = prune_holds(keep, limit);
+    if (transaction_.read().history.empty()) return decided;
     auto& history = transaction_.write_history().history;
     const auto looked_at = std::min(limit, static_cast<std::int64_t>(history.size()));
     const auto end = history.begin() + static_cast<std::ptrdiff_t>(looked_at);
     const auto kept = std::remove_if(history.begin(), end,
                                      [&](const ModelHistory& line) { return line.at < transaction_.now() - keep; });
-    const auto pruned = end - kept;
+    const std::int64_t pruned = end - kept;
     history.erase(kept, end);
-    return pruned;
+    return std::max(pruned, decided);
+}
+
+std::int64_t ModelProgress::prune_holds(std::chrono::hours keep, std::int64_t limit) {
+    const auto& state = transaction_.read();
+    std::vector<std::int64_t> old;
+    for (const auto& [id, held] : state.held)
+        if (held.decided_at && *held.decided_at < transaction_.now() - keep && !state.absent.contains(held.lead)
+            && std::ssize(old) < limit)
+            old.push_back(id);
+    if (old.empty()) return 0;
+    auto& all = transaction_.write().held;
+    for (const auto id : old) all.erase(id);
+    return std::ssize(old);
 }
 
 }  // namespace leadsync::simulation

@@ -40,6 +40,7 @@ public:
 
 private:
     std::int64_t add_range(const std::optional<std::string>& begin, const std::optional<std::string>& end);
+    std::int64_t prune_holds(std::chrono::hours keep, std::int64_t limit);
     [[nodiscard]] std::optional<std::chrono::milliseconds> ago(const std::optional<Instant>& at) const;
     ModelRange& processed(const store::SweepRange& from, const store::SweepStep& page);
 

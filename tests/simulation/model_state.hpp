@@ -53,6 +53,7 @@ struct ModelBase {
     std::map<sync::Key, sync::LateWrite> late;
     std::optional<Instant> deleted_at;
     sync::Value deleted_email;  ///< null: not known any more
+    std::optional<Instant> buried_at;
     std::optional<Instant> gone_at;
 };
 
@@ -134,6 +135,7 @@ struct ModelHeld {
     std::string reason;
     store::Approval decision = store::Approval::none;
     Instant held_at{};
+    std::optional<Instant> decided_at;
 };
 
 /// A row of `crm.history`; they lie in the order in which they were written.

@@ -162,10 +162,11 @@ void ModelStore::resolve(std::int64_t conflict, sync::Side side) {
 void ModelStore::decide(std::int64_t held, bool approve) {
     const auto found = state_.held.find(held);
     if (found == state_.held.end()) return;
-    auto& [lead, kind, reason, decision, held_at] = found->second;
+    auto& [lead, kind, reason, decision, held_at, decided_at] = found->second;
     if (decision != Approval::none) refuse("held change " + std::to_string(held) + " was decided already");
     decision = approve ? Approval::approved : Approval::rejected;
     const auto now = surroundings_.now();
+    decided_at = now;
     auto& queued = queue_up(state_, lead, now);
     queued.due_at = now;
     queued.attempts = 0;
