@@ -108,7 +108,6 @@ TEST_F(LostLocks, NothingIsSentAndWrittenUntilTheyAreTakenAgain) {
     // on its way is counted when it arrives.
     const auto most = requests + 4 * per_second;
     ASSERT_TRUE(eventually([&] { return has_told("attempt 5, "); })) << daemon_->errors();
-    EXPECT_TRUE(eventually([&] { return has_told("nothing is sent while the request budget can't be recorded"); }));
     EXPECT_LE(sent(), most);
     EXPECT_EQ(pages(), read);
     EXPECT_TRUE(daemon_->running()) << "the lock may be its own still";
