@@ -263,17 +263,18 @@ std::vector<store::LocalRow> Leads::rows(const std::vector<LeadId>& ids) {
 }
 
 std::unordered_set<std::string> Leads::lock_free(const std::vector<LeadId>& ids) {
-    static const Statement statement{"lock_free", R"sql(
+    // Planned each time, as above.
+    static const std::string query = R"sql(
         WITH free AS MATERIALIZED (
             SELECT id FROM crm.leads WHERE workspace = $1 AND id = ANY ($2::uuid[])
             ORDER BY id FOR NO KEY UPDATE SKIP LOCKED
         )
         SELECT id FROM crm.leads WHERE workspace = $1 AND id = ANY ($2::uuid[])
         EXCEPT SELECT id FROM free
-    )sql"};
+    )sql";
     std::unordered_set<std::string> taken;
     if (ids.empty()) return taken;
-    for (const auto& row : execute(transaction_, statement, workspace_, array_of(ids))) taken.insert(row[0].c_str());
+    for (const auto& row : transaction_.exec_params(query, workspace_, array_of(ids))) taken.insert(row[0].c_str());
     return taken;
 }
 
