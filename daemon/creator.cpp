@@ -138,7 +138,8 @@ asio::awaitable<Creator::Seen> Creator::look_for(const Row& row, int looks) {
         });
         seen.made = std::ranges::count(result.merged, row.claim.id, &MergedLead::id) > 0
                     || std::ranges::count(result.withdrawn, row.claim.id) > 0;
-        if (seen.made) co_return seen;
+        seen.is_row_being_written = std::ranges::count(result.busy, row.claim.id) > 0;
+        if (seen.made || seen.is_row_being_written) co_return seen;
         if (!page.leads.empty()) seen.others = true;
         if (looks > 1) co_await context_.clock.sleep_for(context_.timing.read_back);
     }
@@ -159,7 +160,7 @@ asio::awaitable<void> Creator::resume(Row row) {
         refusal = error;
     }
     if (refusal) co_return co_await verdicts_.fail(std::move(alone), refusal->failure());
-    if (!seen.made && !too_early) {
+    if (!seen.made && !seen.is_row_being_written && !too_early) {
         // Should it be there all the same, not listed, Instantly makes no second one in the same place, and none
         // elsewhere either, where the row has another by now, as long as it is asked for that; and what was sent
         // first stays noted, for that would be what it was made of.
@@ -170,7 +171,7 @@ asio::awaitable<void> Creator::resume(Row row) {
     }
     co_await context_.store.run([&](Transaction& transaction) {
         if (seen.made) transaction.leads.forget_creates({row.claim.id});
-        transaction.queue.defer(alone, seen.made ? 0ms : left);
+        transaction.queue.defer(alone, seen.made ? 0ms : seen.is_row_being_written ? context_.timing.busy : left);
     });
 }
 
@@ -511,13 +512,14 @@ asio::awaitable<void> Creator::post(Row row) {
     const auto creation = instantly::creation_of(row.local);
     Departure departure;
     bool is_put_off = false;
+    Seen seen;
+    const auto is_told = [](const Seen& look) { return look.made || look.is_row_being_written; };
     try {
-        bool found = false;
-        for (int looks = row.noted ? looks_before_belief : 0; looks > 0 && !found; --looks) {
-            found = co_await find_posted(row);
-            if (!found && looks > 1) co_await context_.clock.sleep_for(context_.timing.read_back);
+        for (int looks = row.noted ? looks_before_belief : 0; looks > 0 && !is_told(seen); --looks) {
+            seen = co_await find_posted(row);
+            if (!is_told(seen) && looks > 1) co_await context_.clock.sleep_for(context_.timing.read_back);
         }
-        if (!found) {
+        if (!is_told(seen)) {
             departure.rows.push_back(row);
             co_await note(departure);
             if (departure.rows.empty()) co_return;
@@ -536,8 +538,11 @@ asio::awaitable<void> Creator::post(Row row) {
     if (it_came_to_the_create) late_turns_.count(departure.turn_came_late, !departure.turn_came_late);
     if (is_put_off) co_return co_await put_back(std::move(departure.rows));
     if (lead) co_return co_await tie(std::move(row), creation, lead->id);
-    if (!refusal)  // found, and adopted
-        co_return co_await context_.store.run([&](Transaction& transaction) { transaction.queue.defer(alone, 0ms); });
+    if (!refusal) {  // found, and adopted, or to be looked for once more
+        const auto delay = seen.made ? 0ms : context_.timing.busy;
+        co_return co_await context_.store.run(
+            [&](Transaction& transaction) { transaction.queue.defer(alone, delay); });
+    }
     if (it_came_to_the_create) co_await ended(departure.rows, refusal->in_doubt());
     co_await verdicts_.fail(std::move(alone), refusal->failure());
 }
@@ -558,7 +563,7 @@ asio::awaitable<void> Creator::tie(Row row, instantly::Creation creation, sync::
 
 /// Reads the leads that the noted create's list has got since then; the merge adopts the one that shows what was
 /// sent.
-asio::awaitable<bool> Creator::find_posted(const Row& row) {
+asio::awaitable<Creator::Seen> Creator::find_posted(const Row& row) {
     const auto first = sync::first_id_at(row.noted->at - store::NotedCreate::clock_slack);
     instantly::LeadQuery query{.list = id_or_nothing<sync::ListId>(row.noted->list)};
     query.after = first;
@@ -590,9 +595,10 @@ asio::awaitable<bool> Creator::find_posted(const Row& row) {
         const auto result = co_await context_.store.run([&](Transaction& transaction) {
             return observe(transaction, std::move(observations), context_.observing, context_.clock.wall());
         });
-        for (const auto& lead : result.merged)
-            if (lead.id == row.claim.id) co_return true;
-        if (!next) co_return false;
+        Seen seen;
+        seen.made = std::ranges::count(result.merged, row.claim.id, &MergedLead::id) > 0;
+        seen.is_row_being_written = std::ranges::count(result.busy, row.claim.id) > 0;
+        if (seen.made || seen.is_row_being_written || !next) co_return seen;
         query.after = next;
     }
 }

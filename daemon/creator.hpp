@@ -38,7 +38,8 @@ private:
     /// What looks for the lead of a create showed.
     struct Seen {
         bool made = false;
-        bool others = false;  ///< leads of that email that are not of this row
+        bool others = false;                ///< leads of that email that are not of this row
+        bool is_row_being_written = false;  ///< by somebody: whether it was made can't be told yet
     };
     using Rows = std::vector<Row>;
     /// Creates that are noted and wait for their turn.
@@ -69,7 +70,8 @@ private:
                                               instantly::AddedLeads answer);
 
     boost::asio::awaitable<void> post(Row row);
-    boost::asio::awaitable<bool> find_posted(const Row& row);
+    /// Of Seen only what can be told there.
+    boost::asio::awaitable<Seen> find_posted(const Row& row);
     boost::asio::awaitable<bool> takes_made_up_cursors();
     [[nodiscard]] bool may_not_show_yet(const store::NotedCreate& create) const;
     boost::asio::awaitable<void> tie(Row row, instantly::Creation creation, sync::InstantlyId lead);

@@ -1,5 +1,6 @@
 #include "daemon/mover.hpp"
 
+#include <algorithm>
 #include <map>
 
 #include <spdlog/spdlog.h>
@@ -9,6 +10,9 @@
 
 namespace leadsync::daemon {
 namespace {
+
+/// Of what goes in parts, after one lead was refused. No longer: its leads are leased meanwhile, and may be edited.
+constexpr std::chrono::milliseconds followed_max{30'000};
 
 std::vector<std::string> places_of(const sync::MoveIntent& intent) {
     std::vector<std::string> places;
@@ -45,25 +49,29 @@ void Mover::reserve(const sync::MoveIntent& intent, Reservation& ours) {
     ours.intents_.insert(intent);
 }
 
-asio::awaitable<void> Mover::move(const std::vector<Sending*>& sendings, instantly::Client& client) {
+asio::awaitable<void> Mover::move(const std::vector<Sending*>& sendings, const Way& way) {
     std::map<sync::MoveIntent, std::vector<Sending*>> together;
     for (auto* sending : sendings)
         if (sending->plan.move) together[*sending->plan.move].push_back(sending);
     std::vector<asio::awaitable<void>> jobs;
-    for (auto& [intent, leads] : together) jobs.push_back(move_together(leads, client));
+    for (auto& [intent, leads] : together) jobs.push_back(move_together(leads, way));
     co_await all(std::move(jobs));
 }
 
-asio::awaitable<void> Mover::move_together(std::vector<Sending*> leads, instantly::Client& client) {
+asio::awaitable<void> Mover::move_together(std::vector<Sending*> leads, const Way& way) {
     const auto intent = *leads.front()->plan.move;
+    std::chrono::milliseconds followed{0};
     auto move_them = [&](const std::vector<Sending*>& some) -> asio::awaitable<void> {
         instantly::Move move{.from_campaign = id_or_nothing<sync::CampaignId>(intent.from_campaign),
                              .from_list = id_or_nothing<sync::ListId>(intent.from_list),
                              .to_campaign = id_or_nothing<sync::CampaignId>(intent.to_campaign),
                              .to_list = id_or_nothing<sync::ListId>(intent.to_list)};
         for (const auto* lead : some) move.leads.push_back(lead->instantly_id);
+        auto client = way(std::min(followed, followed_max));
         const auto job = co_await client.move_leads(std::move(move));
+        const auto began_at = context_.clock.now();
         const auto problem = co_await follow(job.id, some.size());
+        followed += std::chrono::floor<std::chrono::milliseconds>(context_.clock.now() - began_at);
         if (!problem.empty())
             throw instantly::ApiError{sync::Failure{.kind = sync::FailureKind::transient, .message = problem}};
     };

@@ -1,5 +1,7 @@
 #pragma once
 
+#include <chrono>
+#include <functional>
 #include <memory>
 #include <set>
 #include <string>
@@ -41,8 +43,11 @@ public:
     /// Adds what these moves need. One whose places are taken, by another move of these too, is left for later.
     void reserve(std::vector<Sending>& sendings, Reservation& ours);
 
-    /// Sends the reserved moves by `client` and follows them. Those whose turn comes late are put off.
-    boost::asio::awaitable<void> move(const std::vector<Sending*>& sendings, instantly::Client& client);
+    /// The way to Instantly for moves whose jobs were followed for so long already: that is no time in which they
+    /// have waited for their turn.
+    using Way = std::function<instantly::Client(std::chrono::milliseconds followed)>;
+    /// Sends the reserved moves and follows them. Those whose turn comes late are put off.
+    boost::asio::awaitable<void> move(const std::vector<Sending*>& sendings, const Way& way);
 
     /// How many more leads may wait.
     [[nodiscard]] std::size_t room() const { return waiting_.room(); }
@@ -58,7 +63,7 @@ public:
     [[nodiscard]] Signal& waiting_changed() { return waiting_changed_; }
 
 private:
-    boost::asio::awaitable<void> move_together(std::vector<Sending*> leads, instantly::Client& client);
+    boost::asio::awaitable<void> move_together(std::vector<Sending*> leads, const Way& way);
     boost::asio::awaitable<std::string> follow(sync::JobId job, std::size_t sent);
 
     [[nodiscard]] bool is_free(const sync::MoveIntent& intent) const;

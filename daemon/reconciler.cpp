@@ -451,8 +451,12 @@ asio::awaitable<void> Reconciler::finish(const std::vector<Sending*>& sendings, 
     // A move alone is not put off for the time that the assignments beside it take: in each batch there could be
     // some. It takes nobody along whom somebody has moved elsewhere.
     if (all_went) look.at += context_.clock.now() - began_at;
-    auto client = context_.client.through(turns(look, sync::Lane::push));
-    co_await mover_.move(sendings, client);
+    const Mover::Way way = [this, look](std::chrono::milliseconds followed) {
+        auto then = look;
+        then.at += followed;
+        return context_.client.through(turns(then, sync::Lane::push));
+    };
+    co_await mover_.move(sendings, way);
     co_await record(sendings);
 }
 

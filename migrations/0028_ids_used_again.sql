@@ -2,7 +2,7 @@
 -- is still there. Otherwise it is a lead of its own, and what is still to happen to the old one goes on under an id of its
 -- own: a CRM that uses its contacts' ids would otherwise turn one person's lead into another's.
 
--- Lower case; '' where it had none, null where that is not known any more.
+-- Lower case; '' where it had none, null where that is not known any more: then it is taken for the same.
 ALTER TABLE sync.base ADD COLUMN deleted_email text;
 
 CREATE FUNCTION sync.put_aside(of_workspace text, of_lead uuid) RETURNS void
@@ -12,6 +12,7 @@ DECLARE
 BEGIN
     UPDATE sync.base SET lead_id = other WHERE workspace = of_workspace AND lead_id = of_lead;
     UPDATE sync.queue SET lead_id = other WHERE workspace = of_workspace AND lead_id = of_lead;
+    UPDATE sync.creates SET lead_id = other WHERE workspace = of_workspace AND lead_id = of_lead;
     UPDATE crm.held SET lead_id = other WHERE workspace = of_workspace AND lead_id = of_lead;
     UPDATE crm.conflicts SET lead_id = other WHERE workspace = of_workspace AND lead_id = of_lead AND resolved_at IS NULL;
 END $$;
@@ -35,12 +36,16 @@ BEGIN
             HINT = format('Known: %s. A workspace is known once leadsync has run with it in its config.',
                           coalesce((SELECT string_agg(name, ', ' ORDER BY name) FROM crm.workspaces), 'none yet'));
     END IF;
-    SELECT b.instantly_id, b.deleted_email = lower(coalesce(NEW.email, '')) AND b.gone_at IS NULL
+    SELECT b.instantly_id, coalesce(b.deleted_email = lower(coalesce(NEW.email, '')), true) AND b.gone_at IS NULL
                            AND NOT coalesce(b.expected ? '', false) AS is_it INTO tombstone
     FROM sync.base b WHERE b.workspace = NEW.workspace AND b.lead_id = NEW.id AND b.deleted_at IS NOT NULL;
     IF tombstone.is_it THEN
         NEW.instantly_id := tombstone.instantly_id;
-    ELSIF FOUND THEN
+    ELSIF FOUND
+          -- Or it was deleted while it was not known whether its create had made a lead.
+          OR EXISTS (SELECT FROM sync.creates c WHERE c.workspace = NEW.workspace AND c.lead_id = NEW.id
+                     AND lower(c.email) IS DISTINCT FROM lower(NEW.email))
+             AND NOT EXISTS (SELECT FROM crm.leads l WHERE l.workspace = NEW.workspace AND l.id = NEW.id) THEN
         PERFORM sync.put_aside(NEW.workspace, NEW.id);
     END IF;
     NEW.sync_status := 'pending';

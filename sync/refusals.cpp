@@ -15,11 +15,12 @@ int Refusals::refused(std::size_t endpoint, std::span<const std::size_t> leads, 
         is_served_ = false;
     }
     // A lead that is known to be refused says nothing of its kind of call: other leads may be let through.
-    if (!is_known || endpoint_is_known) note(endpoint, now);
+    const bool is_the_kinds = !is_known || endpoint_is_known;
+    if (is_the_kinds) note(endpoint, now);
     int least = std::numeric_limits<int>::max();
     for (const auto lead : leads) {
         auto& noted = note(lead, now);
-        if (is_served_) ++noted.times;
+        if (is_served_) noted.times = is_the_kinds ? std::max(noted.times, 1) : noted.times + 1;
         least = std::min(least, noted.times);
     }
     return is_served_ && !leads.empty() ? least : 0;

@@ -26,7 +26,8 @@ public:
     static constexpr std::chrono::hours kept{1};
 
     /// How often it has been refused on its own account by now, of several leads the least; 0: the refusal is taken
-    /// for the workspace's.
+    /// for the workspace's. No more than once as long as nothing of its kind of call is accepted: the key may get the
+    /// scope that it lacks, and nothing is given up on for that.
     int refused(std::size_t endpoint, std::span<const std::size_t> leads, SteadyTime now);
     /// A write that left at `left_at` was accepted.
     void accepted(std::size_t endpoint, std::span<const std::size_t> leads, SteadyTime left_at);

@@ -102,10 +102,11 @@ void Leads::created(const std::vector<store::Creation>& creations, std::chrono::
     )sql"};
     static const Statement make_bases{"make_bases", R"sql(
         INSERT INTO sync.base (workspace, lead_id, instantly_id, content, content_hash, expected, expected_until,
-                               written_at, deleted_at)
+                               written_at, deleted_at, deleted_email)
         SELECT $1, u.id, u.instantly_id, u.content, 0, u.expected, now() + $5::int8 * interval '1 millisecond',
                to_timestamp($6::float8),
-               CASE WHEN NOT EXISTS (SELECT FROM crm.leads l WHERE l.workspace = $1 AND l.id = u.id) THEN now() END
+               CASE WHEN NOT EXISTS (SELECT FROM crm.leads l WHERE l.workspace = $1 AND l.id = u.id) THEN now() END,
+               (SELECT lower(c.email) FROM sync.creates c WHERE c.workspace = $1 AND c.lead_id = u.id)
         FROM unnest($2::uuid[], $3::uuid[], $4::jsonb[], $7::jsonb[]) AS u(id, instantly_id, expected, content)
         ON CONFLICT (workspace, lead_id) DO NOTHING
     )sql"};

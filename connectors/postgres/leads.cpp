@@ -225,9 +225,9 @@ std::unordered_map<std::string, LeadId> Leads::bury_withdrawn(const std::vector<
     // without a deletion in the queue was taken away behind the triggers, and its lead is brought back. Whoever has
     // tied the lead to a row meanwhile comes first, seen or not.
     static const std::string query = R"sql(
-        INSERT INTO sync.base (workspace, lead_id, instantly_id, content, content_hash, deleted_at)
-        SELECT $1, lead_id, instantly_id, '{}', 0, now() FROM (
-            SELECT DISTINCT ON (c.lead_id) c.lead_id, u.instantly_id
+        INSERT INTO sync.base (workspace, lead_id, instantly_id, content, content_hash, deleted_at, deleted_email)
+        SELECT $1, lead_id, instantly_id, '{}', 0, now(), lower(email) FROM (
+            SELECT DISTINCT ON (c.lead_id) c.lead_id, u.instantly_id, c.email
             FROM unnest($2::uuid[], $3::text[], $4::uuid[], $5::uuid[], $6::timestamptz[])
                  AS u(instantly_id, email, campaign, list_id, created)
             CROSS JOIN LATERAL (

@@ -310,6 +310,36 @@ TEST_P(StoreContract, ARowUnderTheIdOfALeadThatIsNoLongerThereIsANewLead) {
     EXPECT_EQ(claim_one().work, store::Work::create);
 }
 
+/// It is deleted while its create is on its way, or was so by an older version: nothing says that it is another's.
+TEST_P(StoreContract, TakesARowForTheLeadOfATombstoneOfWhichNoEmailIsKnown) {
+    const auto row = new_row("new@acme.io");
+    store_->erase(row);
+    store_->run([&](Transaction& transaction) {
+        transaction.leads.created({{row, instantly_id(1), {}}}, std::chrono::minutes{1}, an_instant);
+    });
+    EXPECT_TRUE(look_up(1)->tombstone);
+    store_->insert(content({{"email", "new@acme.io"}, {"campaign", campaign_id}}), row);
+    EXPECT_FALSE(look_up(1)->tombstone);
+    EXPECT_EQ(look_up(1)->id, row);
+}
+
+TEST_P(StoreContract, DoesNotTakeWhatIsNotedOfAnotherPersonsCreateForTheRowsOwn) {
+    const auto row = new_row("new@acme.io");
+    store::NotedCreate create{an_instant, campaign_id};
+    create.email = "new@acme.io";
+    create.last_at = an_instant;
+    store_->run([&](Transaction& transaction) { transaction.leads.note_creates({{row, create}}); });
+    store_->erase(row);
+    store_->insert(content({{"email", "another@acme.io"}, {"campaign", campaign_id}}), row);
+    const auto noted = store_->run([&](Transaction& transaction) { return transaction.leads.noted_creates({row}); });
+    EXPECT_TRUE(noted.empty());
+    const auto claimed = claim(2);
+    ASSERT_EQ(claimed.size(), 2) << "the old one's removal is still in the queue";
+    const auto& old = claimed[claimed[0].id == row ? 1 : 0];
+    EXPECT_EQ(store_->run([&](Transaction& transaction) { return transaction.leads.noted_creates({old.id}); }).size(),
+              1);
+}
+
 TEST_P(StoreContract, ForgetsTombstonesAndNothingElse) {
     synced({1, 2});
     store_->erase(lead_id(1));

@@ -240,6 +240,22 @@ TEST_F(Operations, ARowSetElsewhereWhileItsCreateWaitsForItsTurnIsMadeThereOnly)
     expect_in_step();
 }
 
+/// Whether the lead that a look shows is that of the row can't be told as long as somebody is writing the row.
+TEST_F(Operations, ACreateInDoubtIsNotSentAgainWhileSomebodyIsWritingItsRow) {
+    begin({.leads = 40, .rest = 1h, .new_leads = 1h, .patience = 1s});
+    world().stop();
+    insert_nameless_and_lose_the_answer();
+    pqxx::connection other{world().url()};
+    pqxx::work open{other};
+    open.exec("SELECT FROM crm.leads WHERE first_name = 'Nameless' FOR UPDATE");
+    const auto looks = world().requests("POST", "/leads/list");
+    ASSERT_TRUE(eventually([&] { return world().requests("POST", "/leads/list") >= looks + 3; }));
+    open.abort();
+    EXPECT_TRUE(world().becomes("SELECT sync_status FROM crm.leads WHERE first_name = 'Nameless'", "synced"));
+    EXPECT_EQ(world().bodies("POST", "/api/v2/leads").size(), 1U);
+    EXPECT_EQ(count_there("first_name", "Nameless"), 1U);
+}
+
 /// One request a second: the turn that follows the look never comes in time.
 TEST_F(Operations, ACreateLeavesHoweverSmallTheBudgetIs) {
     in_step({.leads = 40, .campaigns = 1, .rest = 1h, .new_leads = 1h, .look_keeps = 500ms});
@@ -626,7 +642,7 @@ TEST_F(Operations, AJobThatSucceededAndMovedNothingIsNotBelieved) {
 }
 
 TEST_F(Operations, AMoveThatIsRefusedBecauseOfSomeOfItsLeadsMovesTheOthers) {
-    in_step({.leads = 200, .campaigns = 2, .switches = {{"job_delay_ms", 0}}});
+    in_step({.leads = 200, .campaigns = 2, .switches = {{"job_delay_ms", 0}}, .look_keeps = 20s});
     const auto source = local(0, "campaign");
     const auto target = world().other_campaign(source);
     const auto of_source = " FROM crm.leads WHERE campaign = '" + source + "'";
@@ -647,6 +663,18 @@ TEST_F(Operations, AMoveThatIsRefusedBecauseOfSomeOfItsLeadsMovesTheOthers) {
     sync_once();
     EXPECT_EQ(count_there("campaign", source), 0U);
     expect_in_step();
+}
+
+/// The time that a job takes is none in which its part of the move has waited.
+TEST_F(Operations, AMoveInPartsGoesOnHoweverLongItsJobsTake) {
+    in_step({.leads = 60, .campaigns = 2, .switches = {{"job_delay_ms", 1'500}}, .look_keeps = 1'200ms});
+    const auto source = local(0, "campaign");
+    world().instantly().set_switches({{"refused_ids", {leads_[0]}}});
+    world().sql("UPDATE crm.leads SET campaign = '" + world().other_campaign(source) + "' WHERE campaign = '" + source
+                + "'");
+    sync_once();
+    EXPECT_EQ(count_there("campaign", source), 1U);
+    EXPECT_LE(world().requests("POST", "/leads/move"), 16U);
 }
 
 TEST_F(Operations, AMoveToACampaignThatIsGoneIsGivenUpOnInAFewRequests) {

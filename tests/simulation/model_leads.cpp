@@ -570,7 +570,10 @@ void ModelLeads::created(const std::vector<store::Creation>& creations, std::chr
         base.expected = creation.sent;
         base.expected_until = transaction_.now() + patience;
         base.written_at = written_at;
-        if (row == state.rows.end()) base.deleted_at = transaction_.now();
+        if (row != state.rows.end()) continue;
+        base.deleted_at = transaction_.now();
+        if (const auto noted = state.creates.find(creation.id); noted != state.creates.end() && noted->second.email)
+            base.deleted_email = lower(*noted->second.email);
     }
 }
 
@@ -642,8 +645,12 @@ std::unordered_map<std::string, LeadId> ModelLeads::bury_withdrawn(const std::ve
             if (found.emplace(lead.instantly_id.text, id).second) break;
         }
     }
-    for (const auto& [lead, id] : found)
-        transaction_.write().bases.put(id, sync::InstantlyId{lead}).deleted_at = transaction_.now();
+    for (const auto& [lead, id] : found) {
+        auto& written = transaction_.write();
+        auto& base = written.bases.put(id, sync::InstantlyId{lead});
+        base.deleted_at = transaction_.now();
+        base.deleted_email = lower(written.creates.at(id).email.value());
+    }
     return found;
 }
 

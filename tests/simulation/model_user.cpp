@@ -69,14 +69,21 @@ ModelQueued& capture(ModelState& state, const LeadId& id, Instant now) {
 /// Whether a tombstone is the lead that this row is again.
 bool is_of(const ModelBase& tombstone, const sync::Content& content) {
     const bool is_being_deleted = tombstone.expected && tombstone.expected->contains("");
-    return tombstone.deleted_email && same_email(tombstone.deleted_email, content[Field::email].value_or(""))
-           && !tombstone.gone_at && !is_being_deleted;
+    const bool is_same_person =
+        !tombstone.deleted_email || same_email(tombstone.deleted_email, content[Field::email].value_or(""));
+    return is_same_person && !tombstone.gone_at && !is_being_deleted;
 }
 
 void put_aside(ModelState& state, const LeadId& id, const LeadId& other) {
-    const auto tombstone = state.bases.at(id);
-    state.bases.erase(id);
-    state.bases.put(other, tombstone.instantly_id) = tombstone;
+    if (const auto base = state.bases.find(id); base != state.bases.end()) {
+        const auto tombstone = base->second;
+        state.bases.erase(id);
+        state.bases.put(other, tombstone.instantly_id) = tombstone;
+    }
+    if (auto noted = state.creates.extract(id)) {
+        noted.key() = other;
+        state.creates.insert(std::move(noted));
+    }
     if (auto queued = state.queue.extract(id)) {
         queued.key() = other;
         state.queue.insert(std::move(queued));
@@ -107,6 +114,10 @@ LeadId ModelStore::insert(const sync::Content& content, std::optional<LeadId> gi
         } else {
             put_aside(state_, id, surroundings_.new_id());
         }
+    } else if (const auto noted = state_.creates.find(id);
+               noted != state_.creates.end() && !state_.rows.contains(id)
+               && lower(noted->second.email.value_or("")) != lower(content[Field::email].value_or(""))) {
+        put_aside(state_, id, surroundings_.new_id());
     }
     state_.rows.emplace(id, std::move(row));
     if (has_target(content)) capture(state_, id, surroundings_.now());
