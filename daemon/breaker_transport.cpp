@@ -110,7 +110,7 @@ BreakerTransport::Call BreakerTransport::call_of(const Request& request) {
     Call call{reads ? sync::CallKind::read : sync::CallKind::write, number_of(request.target + '\n' + request.body),
               step_of(request), std::string{secret_of(request)}, number_of(endpoint)};
     call.leads.reserve(request.leads.size());
-    for (const auto& lead : request.leads) call.leads.push_back(number_of(endpoint + '\n' + lead));
+    for (const auto& lead : request.leads) call.leads.push_back(number_of(fmt::format("{}\n{}", endpoint, lead)));
     return call;
 }
 
