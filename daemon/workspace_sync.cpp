@@ -189,7 +189,7 @@ asio::awaitable<void> WorkspaceSync::prune() {
                                     transaction.leads.forget_old_tombstones(tombstones_kept, at_once));
                 });
         } catch (const store::StoreError& error) {
-            spdlog::warn("workspace {}: what is over stays for now: {}", name(), error.what());
+            spdlog::warn("workspace {}: what is over stays for another hour: {}", name(), error.what());
         }
     }
 }
