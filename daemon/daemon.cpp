@@ -212,6 +212,7 @@ asio::awaitable<void> Daemon::listen() {
             co_await listener_.run(wake);
         } catch (const pqxx::failure& error) {
             const auto* what = std::exchange(has_locks, false) ? locks_lost : locks_still_lost;
+            fleet_.locks_lost();
             spdlog::warn("{}: {}", what, postgres::one_line(error));
         }
         co_await clock_.sleep_for(sync::backoff_delay(database_backoff, ++attempt, dice()));

@@ -479,8 +479,7 @@ private:
                 if (error.failure().kind != sync::FailureKind::transient || attempt == attempts_max) throw;
                 failure = error.failure();
             }
-            const auto wait = std::max(sync::backoff_delay({}, attempt, dice_()),
-                                       failure->retry_after.value_or(std::chrono::milliseconds{0}));
+            const auto wait = sync::retry_delay(*failure, attempt, dice_(), {});
             if (failure->rate_limited) pace_->refused(std::max(wait, rate_limit_hold));
             spdlog::warn("workspace {}: {}; attempt {}, next in {} ms", config_.name, failure->message, attempt,
                          wait.count());

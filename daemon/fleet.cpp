@@ -133,6 +133,10 @@ void Fleet::wake() {
     for (auto& driven : driven_) driven.workspace.sync().wake();
 }
 
+void Fleet::locks_lost() {
+    for (auto& driven : driven_) driven.workspace.sync().locks_lost();
+}
+
 /// All of them, or the one of that name. They may go meanwhile.
 asio::awaitable<void> Fleet::wait_until_idle(std::optional<std::string> name, milliseconds grace) {
     const auto deadline = clock_.now() + grace;

@@ -88,6 +88,8 @@ public:
     boost::asio::awaitable<void> until_one_fails();
     /// A local edit was committed.
     void wake();
+    /// Other processes may drive the workspaces until the locks are taken again.
+    void locks_lost();
     /// They claim nothing more; returns once what is in hand is finished, or `grace` is over.
     boost::asio::awaitable<void> finish(std::chrono::milliseconds grace);
     /// Cancels what still runs; returns once all of it has unwound.

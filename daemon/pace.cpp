@@ -243,6 +243,7 @@ std::optional<std::vector<store::SpentSecond>> Pace::spent() const {
 /// One write for a second's requests: what is recorded and not used, and the reserve, is taken for used only by a
 /// process that comes after a crash.
 awaitable<void> Pace::record() {
+    if (!recalled_) co_return;  // it would write over what another process has recorded
     this_second();
     auto spent = this->spent().value();
     const auto per_second = static_cast<int>(windows_.per_second());
@@ -265,8 +266,9 @@ awaitable<void> Pace::record() {
     }
 }
 
-/// What an earlier process sent lately counts against our windows.
+/// What an earlier process sent lately counts against our windows. What we sent ourselves is recorded too.
 awaitable<void> Pace::recall() {
+    const auto alone = co_await recording_.lock(clock_);
     if (store_ != nullptr) {
         std::vector<store::SpentSecond> spent;
         try {
@@ -279,6 +281,9 @@ awaitable<void> Pace::recall() {
         }
         const auto now = clock_.now();
         const auto wall = clock_.wall();
+        windows_.forget();
+        seconds_.clear();
+        reserved_ = 0;
         for (const auto& [second, requests] : spent) {
             const auto ago = std::max<sync::Instant::duration>(wall - (second + 1s + departs_within), 0s);
             windows_.remember(now - ago, static_cast<std::size_t>(std::max(requests, 0)));

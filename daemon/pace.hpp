@@ -36,6 +36,9 @@ public:
     /// The way to a turn in that lane. Its turns throw ApiError (nothing was sent) when the budget can't be recorded.
     instantly::Gate lane(sync::Lane lane);
 
+    /// Another process may be sending: what is recorded by then is read again before the next turn.
+    void locks_lost() { recalled_ = false; }
+
     /// The server has answered 429: nothing leaves for so long, and less than before for a while.
     void refused(std::chrono::milliseconds hold);
 

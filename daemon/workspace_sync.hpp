@@ -70,6 +70,9 @@ public:
     /// A local edit was committed.
     void wake() { edited_.set(); }
 
+    /// See Pace::locks_lost.
+    void locks_lost() { pace_.locks_lost(); }
+
     /// Claims nothing more; run() goes on to read until it is cancelled.
     void stop() { pusher_.stop(); }
     /// After stop(): whether everything in hand is finished.

@@ -37,6 +37,9 @@ public:
     void depart(SteadyTime at);
     void give_back(SteadyTime now);
 
+    /// As if none had departed yet; to be followed by remember().
+    void forget() { count_ = 0; }
+
     /// Requests of an earlier process; before any of ours, oldest first.
     void remember(SteadyTime at, std::size_t requests);
 

@@ -249,6 +249,39 @@ TEST_F(PaceTest, WhatAKilledProcessLetThroughCountsForTheNext) {
     EXPECT_EQ(departures_.size(), 31U);
 }
 
+TEST_F(PaceTest, WhatAnotherProcessSentWhileTheLocksWereLostCounts) {
+    make_recorded({10, 30, 1});
+    ask(Lane::push);
+    let(100ms);
+    pace_->locks_lost();
+    auto drive = [&]() -> boost::asio::awaitable<void> {
+        const std::vector<store::SpentSecond> spent{{std::chrono::floor<std::chrono::seconds>(time_.wall()), 30}};
+        co_await store_.run([&](store::Transaction& transaction) { transaction.progress.record_spent(spent); });
+    };
+    boost::asio::co_spawn(*io_, drive(), boost::asio::detached);
+    let(1s);
+    ask(Lane::push);
+    let(54s);
+    EXPECT_EQ(departures_.size(), 1U) << "the minute is spent";
+    let(10s);
+    EXPECT_EQ(departures_.size(), 2U);
+}
+
+TEST_F(PaceTest, WhatWasSentBeforeTheLocksWereLostCountsOnce) {
+    make_recorded({10, 30, 1});
+    for (int i = 0; i < 15; ++i) ask(Lane::push);
+    let(2s);
+    pace_->locks_lost();
+    for (int i = 0; i < 15; ++i) ask(Lane::push);
+    let(5s);
+    EXPECT_GE(departures_.size(), 19U) << "at the most a second's requests are in doubt";
+    let(50s);
+    EXPECT_LE(departures_.size(), 30U);
+    let(60s);
+    EXPECT_EQ(departures_.size(), 30U);
+    EXPECT_LE(most_within(60s), 30U);
+}
+
 TEST_F(PaceTest, AProcessThatEndsInOrderLeavesNoDoubtBehind) {
     make_recorded({10, 30, 1});
     for (int i = 0; i < 4; ++i) ask(Lane::push);
