@@ -25,7 +25,7 @@ namespace {
 
 using namespace std::chrono_literals;
 
-constexpr auto grace = 5s;  // for what is in hand at SIGTERM; the rest of ten seconds is for unwinding
+constexpr auto stop_grace = 5s;  // for what is in hand at SIGTERM; the rest of ten seconds is for unwinding
 
 constexpr auto locks_lost =
     "the locks of the workspaces are lost with the session that held them; nothing is read or sent until they are "
@@ -162,7 +162,7 @@ asio::awaitable<void> Daemon::stop_signal() {
     spdlog::info("stopping: finishing what is in hand; once more to hurry");
     auto hurry = [&]() -> asio::awaitable<void> { co_await stops_->async_wait(asio::use_awaitable); };
     std::vector<asio::awaitable<void>> tasks;
-    tasks.push_back(fleet_.finish(grace));
+    tasks.push_back(fleet_.finish(stop_grace));
     tasks.push_back(hurry());
     co_await until_first_ends(std::move(tasks));
 }
@@ -183,7 +183,7 @@ asio::awaitable<void> Daemon::reload_on_hangup(Reload reload) {
         const bool log_changed = config->log != config_.log;
         config_.workspaces = config->workspaces;
         config_.log = config->log;
-        const auto changes = co_await fleet_.become(config_.workspaces, grace);
+        const auto changes = co_await fleet_.become(config_.workspaces, stop_grace);
         spdlog::info("reloaded: {}", told_of_reload(changes, log_changed));
     }
 }
