@@ -226,7 +226,7 @@ private:
         }
     }
 
-    /// See Reconciler::settle_gone.
+    /// See gone_leads.hpp.
     void settle_gone(Transaction& transaction, const QueuedLead& lead) {
         const auto& claim = lead.claim;
         if (claim.expecting || (claim.merge_into && claim.merge_sent_ago)) return;

@@ -5,6 +5,7 @@
 #include <fmt/format.h>
 
 #include "connectors/instantly/write_bodies.hpp"
+#include "daemon/wording.hpp"
 
 namespace leadsync::daemon {
 namespace {
@@ -52,12 +53,6 @@ PlannedLead with(PlannedLead lead, std::vector<PlannedChange> changes, std::stri
     return lead;
 }
 
-std::string joined(const std::vector<std::string>& parts) {
-    std::string text;
-    for (const auto& part : parts) (text += text.empty() ? "" : "; ") += part;
-    return text;
-}
-
 }  // namespace
 
 void PlannedSends::add(Step step, PlannedLead lead) {
@@ -72,7 +67,7 @@ bool PlannedSends::push(const PlannedLead& lead, sync::MergeResult left) {
     for (;;) {
         const auto plan = sync::plan_push(left);
         if (plan.empty()) {
-            if (!plan.refused.empty()) add(Step::give_up, with(lead, {}, joined(plan.refused)));
+            if (!plan.refused.empty()) add(Step::give_up, with(lead, {}, in_one_line(plan.refused)));
             return any || !plan.refused.empty();
         }
         any = true;

@@ -6,10 +6,10 @@
 #include <span>
 
 #include <fmt/format.h>
-#include <spdlog/spdlog.h>
 
 #include "connectors/instantly/write_bodies.hpp"
-#include "daemon/bulk_call.hpp"
+#include "daemon/assignments.hpp"
+#include "daemon/gone_leads.hpp"
 #include "daemon/tasks.hpp"
 #include "daemon/wording.hpp"
 
@@ -23,16 +23,7 @@ using store::Transaction;
 constexpr std::size_t ids_max = 100;       // in one look-up
 constexpr std::size_t leads_at_once = 32;  // between two looks at the clock
 constexpr int slow_looks_max = 3;          // in a row: a server that is always slow is written to all the same
-constexpr int merge_refusals_max = 3;      // of a merge that a request before may have carried out
 constexpr std::chrono::milliseconds to_finish{250};  // of a look: for what goes in a request with others
-constexpr auto no_longer_there = "Instantly no longer has this lead (404)";
-
-template <class Parts>
-std::string joined(const Parts& parts) {
-    std::string text;
-    for (const auto& part : parts) (text += text.empty() ? "" : "; ") += part;
-    return text;
-}
 
 /// Whether a lead takes more than a place in a move or an assignment of many.
 bool has_calls_of_its_own(const Sending& sending) {
@@ -50,7 +41,7 @@ std::string never_stored(const sync::MergeResult& result, int times) {
         told.push_back(fmt::format("{} = {}, and Instantly still shows {}", key,
                                    quoted(sync::value_of(result.local, key)),
                                    quoted(sync::value_of(result.remote, key))));
-    return fmt::format("sent {} times: {}; edit the lead to have it sent again", times, joined(told));
+    return fmt::format("sent {} times: {}; edit the lead to have it sent again", times, in_one_line(told));
 }
 
 }  // namespace
@@ -116,8 +107,8 @@ asio::awaitable<std::vector<Sending>> Reconciler::prepare(Claims claims, sync::S
         return Verdicts::write_given_up(transaction, sorted.refused);
     });
     verdicts_.look_again_later(std::move(taken));
-    co_await settle_gone(std::move(sorted.gone));
-    co_await merge_away(std::move(sorted.to_merge), looked_at);
+    co_await settle_gone(context_, verdicts_, std::move(sorted.gone));
+    co_await merger_.merge_away(std::move(sorted.to_merge), looked_at);
     co_return std::move(sorted.sendings);
 }
 
@@ -197,124 +188,11 @@ void Reconciler::sort_merged(const Claim& claim, MergedLead&& lead, Sorted& sort
     else if (!result.awaited.empty())
         sorted.later.push_back(claim);
     else if (!sending.plan.refused.empty())
-        sorted.refused.push_back({claim, joined(sending.plan.refused)});
+        sorted.refused.push_back({claim, in_one_line(sending.plan.refused)});
     else if (claim.merge_into)
         (merge_may_show ? sorted.later : sorted.to_merge).push_back(claim);
     else
         sorted.finished.push_back(claim);
-}
-
-/// Absent from a look-up, and 404. Nothing is deleted here on that alone: the next sweep and the guard have their
-/// say. An edit that can't be sent any more is told; a lead nobody edited is left to the sweep.
-asio::awaitable<void> Reconciler::settle_gone(Claims claims) {
-    if (claims.empty()) co_return;
-    Claims given_up;
-    co_await context_.store.run([&](Transaction& transaction) {
-        auto& [leads, queue, progress] = transaction;
-        given_up.clear();
-        std::vector<sync::LeadId> ids;
-        for (const auto& claim : claims) ids.push_back(claim.id);
-        const auto decided = queue.deletions_decided(ids);
-        for (const auto& claim : claims) {
-            if (claim.merge_into && claim.merge_sent_ago) {
-                queue.merge_ended(claim.id, true);
-                queue.complete({claim});
-                queue.look_again({*claim.merge_into}, std::chrono::milliseconds{0});
-                continue;
-            }
-            if (claim.merge_into) queue.merge_ended(claim.id, false);
-            const auto deletion = decided.find(claim.id);
-            if (deletion != decided.end()) {
-                if (deletion->second == Approval::approved)
-                    leads.mark_gone({claim.id}, context_.deletes.remote);
-                else
-                    leads.keep_gone({claim.id});
-                queue.complete({claim});
-            } else {
-                const auto known = leads.load({claim.instantly_id}, store::Lock::rows, context_.clock.wall());
-                if (known.empty() && leads.here_or_deleted({claim.id}).empty()) {
-                    // Neither side has it: its row was to be brought back, and the lead is deleted there too.
-                    leads.mark_gone({claim.id}, context_.deletes.remote);
-                    queue.complete({claim});
-                } else if (known.empty())  // its row is locked
-                    queue.defer({claim}, context_.timing.busy);
-                else if (sync::has_local_edits(known.front()) || claim.merge_into
-                         || known.front().status == sync::SyncStatus::pending)  // edited, and taken back
-                    given_up.push_back(claim);
-                else
-                    queue.complete({claim});
-            }
-        }
-    });
-    co_await verdicts_.give_up(std::move(given_up), no_longer_there);
-}
-
-/// One after the other, for several may go into one lead. An edit of the source is pushed before it is merged: what
-/// can't leave while the look keeps waits for one that would show such an edit.
-asio::awaitable<void> Reconciler::merge_away(Claims claims, sync::SteadyTime looked_at) {
-    if (claims.empty()) co_return;
-    const Look look{looked_at, late_merges_.are_too_many()};
-    Claims late;
-    for (const auto& claim : claims) {
-        bool is_settled = keeps(look);
-        if (is_settled) is_settled = co_await merge_away(claim, look);
-        if (!is_settled) late.push_back(claim);
-    }
-    late_merges_.count(!late.empty(), late.size() < claims.size());
-    if (!late.empty())
-        co_await context_.store.run(
-            [&](Transaction& transaction) { transaction.queue.defer(late, std::chrono::milliseconds{0}); });
-}
-
-/// `crm.merge_leads`: the one operation that is no difference between row and base. Like any write it is done when a
-/// look shows it: by the source being gone (settle_gone). Until then its row stays. False: its turn came too late.
-asio::awaitable<bool> Reconciler::merge_away(const Claim& claim, Look look) {
-    Claims alone(1, claim);
-    if (claim.merge_destination.text.empty()) {
-        co_await context_.store.run(
-            [&](Transaction& transaction) { transaction.queue.merge_ended(claim.id, false); });
-        co_await verdicts_.give_up(std::move(alone), "the lead it was to be merged into is no longer on Instantly");
-        co_return true;
-    }
-    const auto in_time = turns(look, sync::Lane::push);
-    // Noted behind its turn: a source that goes while it waits was not merged.
-    const auto leaves = [&]() -> asio::awaitable<std::unique_ptr<instantly::Turn>> {
-        auto turn = co_await in_time();
-        co_await context_.store.run([&](Transaction& transaction) { transaction.queue.merge_leaves(claim.id); });
-        co_return turn;
-    };
-    auto client = context_.client.through(leaves);
-    bool is_late = false;
-    std::optional<instantly::ApiError> refusal;
-    try {
-        co_await client.merge_leads(claim.instantly_id, claim.merge_destination);
-    } catch (const TurnCameLate&) {
-        is_late = true;
-    } catch (const instantly::ApiError& error) {
-        refusal = error;
-    }
-    if (is_late) co_return false;
-    bool refused = false;
-    if (refusal && !refusal->in_doubt()) {
-        const auto verdict = sync::after_failure(refusal->failure(), claim.attempts + 1, 0, context_.timing.backoff);
-        refused = std::holds_alternative<sync::DeadLetter>(verdict);
-    }
-    // One refused after an earlier one may have been merged by that: the next look tells, a few times.
-    const bool may_be_done = claim.merge_sent_ago && claim.attempts < merge_refusals_max;
-    if (refused && !may_be_done)
-        co_await context_.store.run(
-            [&](Transaction& transaction) { transaction.queue.merge_ended(claim.id, false); });
-    if (refusal) {
-        auto failure = refusal->failure();
-        if (refused && may_be_done) failure.kind = sync::FailureKind::transient;
-        co_await verdicts_.fail(std::move(alone), std::move(failure));
-        co_return true;
-    }
-    co_await context_.store.run([&](Transaction& transaction) {
-        transaction.queue.defer(alone, context_.timing.read_back);
-        transaction.queue.look_again({*claim.merge_into}, context_.timing.read_back);
-    });
-    co_return true;
 }
 
 // --- send ----------------------------------------------------------------------------------------------------------
@@ -324,8 +202,8 @@ asio::awaitable<bool> Reconciler::merge_away(const Claim& claim, Look look) {
 asio::awaitable<void> Reconciler::send_while_fresh(std::vector<Sending> sendings, sync::SteadyTime looked_at,
                                                    std::unique_ptr<Mover::Reservation> places, CallsLeft& left) {
     Look look{looked_at};
-    slow_looks_ = keeps(look) ? 0 : slow_looks_ + 1;
-    bool goes = keeps(look) || slow_looks_ > slow_looks_max;
+    slow_looks_ = look.keeps(context_) ? 0 : slow_looks_ + 1;
+    bool goes = look.keeps(context_) || slow_looks_ > slow_looks_max;
     look.may_be_old = slow_looks_ > slow_looks_max || late_turns_.are_too_many();
     // What goes in a request with others goes with all of them.
     auto next = std::stable_partition(sendings.begin(), sendings.end(), std::not_fn(has_calls_of_its_own));
@@ -340,70 +218,19 @@ asio::awaitable<void> Reconciler::send_while_fresh(std::vector<Sending> sendings
         else
             for (const auto& sending : part) later.push_back(sending.claim);
         places.reset();
-        goes = goes && keeps({looked_at});
+        goes = goes && Look{looked_at}.keeps(context_);
     }
     if (!later.empty())
         co_await context_.store.run(
             [&](Transaction& transaction) { transaction.queue.defer(later, std::chrono::milliseconds{0}); });
 }
 
-bool Reconciler::keeps(const Look& look) const { return keeps_for(look).count() >= 0; }
-
-std::chrono::milliseconds Reconciler::keeps_for(const Look& look) const {
-    if (look.may_be_old) return std::chrono::milliseconds::max();
-    return std::chrono::floor<std::chrono::milliseconds>(look.at + context_.timing.look_keeps - context_.clock.now());
-}
-
-/// Turns that come while the look keeps. Behind a longer wait, as while the server wants no requests, what was to be
-/// sent may be wrong.
-instantly::Gate Reconciler::turns(const Look& look, sync::Lane lane) const {
-    return only_while([this, look] { return keeps(look); }, context_.pace.lane(lane));
-}
-
 asio::awaitable<void> Reconciler::send(std::vector<Sending> sendings, Look look, Mover::Reservation& places,
                                        CallsLeft& left) {
     mover_.reserve(sendings, places);
-    std::map<std::string, std::vector<Sending*>> by_assignee;
-    for (auto& sending : sendings) {
-        if (!sending.plan.patch) continue;
-        const auto& assignee = sending.local[sync::Field::assigned_to];
-        if (assignee && std::ranges::count(sending.plan.patch->fields, sync::Field::assigned_to) > 0)
-            by_assignee[*assignee].push_back(&sending);
-    }
-    for (auto& [assignee, leads] : by_assignee) {
-        if (leads.size() < sync::assign_together) continue;
-        for (auto* sending : leads) {
-            sending->assignee = assignee;
-            std::erase(sending->plan.patch->fields, sync::Field::assigned_to);
-            if (sending->plan.patch->fields.empty() && !sending->plan.patch->custom_variables)
-                sending->plan.patch.reset();
-        }
-    }
-
-    co_await context_.store.run([&](Transaction& transaction) { note(transaction, sendings); });
+    gather_assignments(sendings);
+    co_await context_.store.run([&](Transaction& transaction) { recorder_.note(transaction, sendings); });
     co_await call(sendings, look, left);
-}
-
-/// Before the requests leave: what is awaited from now on, and what the history says of it.
-void Reconciler::note(Transaction& transaction, const std::vector<Sending>& sendings) const {
-    store::Writes staying;
-    store::Writes moving;
-    std::vector<store::HistoryEntry> history;
-    for (const auto& sending : sendings) {
-        const auto calls = sending.calls();
-        for (const auto& [values, request] : calls)
-            for (const auto& [key, value] : values) {
-                const auto before = sync::value_of(sending.remote, key);
-                if (sync::agree(before, value)) continue;  // the rest of a complete map
-                const bool again = std::ranges::count(sending.lost, key) > 0;
-                history.push_back({sending.claim.id, key, before, value, sync::Side::local,
-                                   again ? "sent again" : "edit", request});
-            }
-        if (!calls.empty()) (sending.plan.move ? moving : staying)[sending.claim.id] = sending.expected();
-    }
-    transaction.leads.add_history(history);
-    transaction.leads.expect(staying, context_.timing.patience);
-    transaction.leads.expect(moving, context_.timing.move_patience);
 }
 
 /// The calls that each lead has to itself, then the rest. Leads whose calls take long hold up no other: those that
@@ -411,8 +238,8 @@ void Reconciler::note(Transaction& transaction, const std::vector<Sending>& send
 asio::awaitable<void> Reconciler::call(std::vector<Sending>& sendings, Look look, CallsLeft& left) {
     Signal through;
     std::vector<Sending*> late;
-    Ways ways{context_.client.through(turns(look, sync::Lane::push)),
-              context_.urgent.through(turns(look, sync::Lane::safety))};
+    Ways ways{context_.client.through(look.turns(context_, sync::Lane::push)),
+              context_.urgent.through(look.turns(context_, sync::Lane::safety))};
     auto call_one = [&](Sending& sending) -> asio::awaitable<void> {
         const std::size_t calls = has_calls_of_its_own(sending) ? 1 : 0;
         co_await call_lead(sending, ways);
@@ -424,7 +251,8 @@ asio::awaitable<void> Reconciler::call(std::vector<Sending>& sendings, Look look
         through.set();
     };
     auto finishing = [&]() -> asio::awaitable<void> {
-        co_await through.wait_for(context_.clock, std::min(context_.timing.slow_batch, keeps_for(look) - to_finish));
+        co_await through.wait_for(context_.clock,
+                                  std::min(context_.timing.slow_batch, look.keeps_for(context_) - to_finish));
         std::vector<Sending*> in_time;
         for (auto& sending : sendings) (sending.called ? in_time : late).push_back(&sending);
         co_await finish(in_time, look, ways);
@@ -435,7 +263,7 @@ asio::awaitable<void> Reconciler::call(std::vector<Sending>& sendings, Look look
     co_await all(std::move(tasks));
     late_turns_.count(std::ranges::any_of(sendings, [](const auto& sending) { return !sending.put_off.empty(); }),
                       std::ranges::any_of(sendings, [](const auto& sending) { return !sending.arrived.empty(); }));
-    if (!keeps(look))
+    if (!look.keeps(context_))
         for (auto* sending : late) sending->put_off_the_rest();
     co_await finish(late, look, ways);
 }
@@ -443,9 +271,9 @@ asio::awaitable<void> Reconciler::call(std::vector<Sending>& sendings, Look look
 asio::awaitable<void> Reconciler::finish(const std::vector<Sending*>& sendings, Look look, Ways& ways) {
     if (sendings.empty()) co_return;
     const auto began_at = context_.clock.now();
-    co_await assign(sendings, ways);
+    co_await assign(sendings, ways.client);
     const bool all_went = std::ranges::all_of(sendings, [](const auto* sending) { return sending->put_off.empty(); });
-    if (!keeps(look))
+    if (!look.keeps(context_))
         for (auto* sending : sendings)
             if (sending->assignee) sending->put_off_the_rest();
     // A move alone is not put off for the time that the assignments beside it take: in each batch there could be
@@ -454,10 +282,10 @@ asio::awaitable<void> Reconciler::finish(const std::vector<Sending*>& sendings, 
     const Mover::Way way = [this, look](std::chrono::milliseconds followed) {
         auto then = look;
         then.at += followed;
-        return context_.client.through(turns(then, sync::Lane::push));
+        return context_.client.through(then.turns(context_, sync::Lane::push));
     };
     co_await mover_.move(sendings, way);
-    co_await record(sendings);
+    co_await recorder_.record(sendings);
 }
 
 asio::awaitable<void> Reconciler::call_lead(Sending& sending, Ways& ways) {
@@ -496,97 +324,6 @@ asio::awaitable<void> Reconciler::call_lead(Sending& sending, Ways& ways) {
     } catch (const instantly::ApiError& error) {
         sending.failed(keys, error);
     }
-}
-
-asio::awaitable<void> Reconciler::assign(const std::vector<Sending*>& sendings, Ways& ways) {
-    std::map<std::string, std::vector<Sending*>> by_assignee;
-    for (auto* sending : sendings)
-        if (sending->assignee) by_assignee[*sending->assignee].push_back(sending);
-    std::vector<asio::awaitable<void>> calls;
-    for (const auto& [assignee, leads] : by_assignee) calls.push_back(assign_together(leads, ways));
-    co_await all(std::move(calls));
-}
-
-asio::awaitable<void> Reconciler::assign_together(std::vector<Sending*> leads, Ways& ways) {
-    const auto assignee = *leads.front()->assignee;
-    auto assign_them = [&](const std::vector<Sending*>& some) -> asio::awaitable<void> {
-        std::vector<sync::InstantlyId> ids;
-        for (const auto* lead : some) ids.push_back(lead->instantly_id);
-        co_await ways.client.assign_leads(std::move(ids), assignee);
-    };
-    BulkCall bulk{leads.front()->assignment(), assign_them};
-    co_await bulk.send(std::move(leads));
-}
-
-/// What became of the calls, in one transaction.
-asio::awaitable<void> Reconciler::record(const std::vector<Sending*>& sendings) {
-    const auto written_at = context_.clock.wall();
-    const auto& timing = context_.timing;
-    std::vector<sync::LeadId> written;
-    std::vector<std::string> interest_emails;
-    store::Writes moved;
-    Claims read_back;
-    std::vector<sync::MoveIntent> moves;
-    Claims waiting;  // for those
-    Claims waiting_in_queue;
-    Claims gone;
-    std::vector<store::FailedClaim> again;
-    std::vector<Verdicts::Judged> failed;
-    std::vector<std::pair<sync::LeadId, std::vector<sync::Key>>> unsent;
-    std::vector<store::HistoryEntry> not_made;
-    for (const auto* sending : sendings) {
-        const auto& claim = sending->claim;
-        if (!sending->put_off.empty()) {
-            std::vector<sync::Key> keys;
-            for (const auto& [key, value] : sending->put_off) {
-                keys.push_back(key);
-                not_made.push_back({claim.id, key, value, sync::value_of(sending->remote, key), sync::Side::local,
-                                    "put off", "POST /leads/list"});
-            }
-            unsent.emplace_back(claim.id, std::move(keys));
-        }
-        if (!sending->calls().empty()) written.push_back(claim.id);
-        if (sending->plan.move && !sending->failure) moved[claim.id] = sync::expectations(*sending->plan.move);
-        if (sending->plan.interest) interest_emails.push_back(sending->plan.interest->email);
-        if (sending->gone) {
-            gone.push_back(claim);
-            unsent.emplace_back(claim.id, sending->unsent);
-        } else if (sending->failure) {
-            failed.push_back(verdicts_.judge(claim, *sending->failure));
-            unsent.emplace_back(claim.id, sending->unsent);
-            not_made.push_back(
-                {claim.id, "", std::nullopt, std::nullopt, sync::Side::remote, "refused", sending->failure->message});
-        } else if (sending->sent_again()) {
-            again.push_back({claim, "not stored, sent again: " + joined(sending->lost), {}, timing.read_back});
-        } else if (sending->waits_for && moves.size() < mover_.room()) {
-            moves.push_back(*sending->waits_for);
-            waiting.push_back(claim);
-            if (!sending->calls().empty()) waiting.back().expecting = true;
-        } else if (sending->waits_for) {
-            waiting_in_queue.push_back(claim);
-        } else {
-            read_back.push_back(claim);
-        }
-    }
-    auto taken = co_await context_.store.run([&](Transaction& transaction) {
-        auto& [leads, queue, progress] = transaction;
-        leads.wrote(written, written_at);
-        leads.expect(moved, timing.patience);
-        for (const auto& [id, keys] : unsent) leads.expect_no_more(id, keys);
-        leads.add_history(not_made);
-        auto later = verdicts_.write(transaction, failed);
-        queue.resent(again);
-        queue.defer_together(read_back, timing.read_back);
-        queue.put_aside(waiting, timing.moves_late);
-        queue.defer(waiting_in_queue, timing.moves_late);
-        // The call is scoped, but a server that reads the scope otherwise would reach every lead of that email.
-        queue.look_again(leads.with_emails(interest_emails), timing.read_back);
-        return later;
-    });
-    verdicts_.look_again_later(std::move(taken));
-    for (std::size_t i = 0; i < waiting.size(); ++i) mover_.wait(moves[i], std::move(waiting[i]));
-    for (auto& lead : failed) co_await verdicts_.heed(std::move(lead));
-    co_await settle_gone(std::move(gone));
 }
 
 }  // namespace leadsync::daemon

@@ -1,14 +1,17 @@
 #pragma once
 
 #include <algorithm>
-#include <map>
+#include <memory>
 #include <string>
 #include <unordered_map>
 #include <unordered_set>
 #include <vector>
 
 #include "daemon/late_turn.hpp"
+#include "daemon/lead_merger.hpp"
+#include "daemon/look.hpp"
 #include "daemon/mover.hpp"
+#include "daemon/recorder.hpp"
 #include "daemon/sending.hpp"
 #include "daemon/verdicts.hpp"
 
@@ -20,7 +23,12 @@ class Reconciler {
 public:
     /// `called` is rung when calls_left() becomes less.
     Reconciler(PushContext& context, Verdicts& verdicts, Signal& called)
-        : context_{context}, verdicts_{verdicts}, called_{called}, mover_{context} {}
+        : context_{context},
+          verdicts_{verdicts},
+          called_{called},
+          mover_{context},
+          merger_{context, verdicts},
+          recorder_{context, verdicts, mover_} {}
 
     /// What becomes of leads that are to be moved.
     enum class Moves {
@@ -48,12 +56,6 @@ private:
         std::unordered_set<std::string> gone;                ///< by their id: listed nowhere, and 404
     };
 
-    /// When leads were looked at that are written to. What is edited there meanwhile is overwritten unseen.
-    struct Look {
-        sync::SteadyTime at;
-        bool may_be_old = false;  ///< a server that is always slow is written to all the same
-    };
-
     /// To Instantly, for as long as a look keeps.
     struct Ways {
         instantly::Client client;
@@ -74,33 +76,24 @@ private:
     boost::asio::awaitable<LookUp> look_up(const Claims& claims);
     [[nodiscard]] Sorted sort(const Claims& claims, LookUp seen) const;
     void sort_merged(const store::Claim& claim, MergedLead&& lead, Sorted& sorted) const;
-    boost::asio::awaitable<void> settle_gone(Claims claims);
-    boost::asio::awaitable<void> merge_away(Claims claims, sync::SteadyTime looked_at);
-    boost::asio::awaitable<bool> merge_away(const store::Claim& claim, Look look);
 
     boost::asio::awaitable<void> send_while_fresh(std::vector<Sending> sendings, sync::SteadyTime looked_at,
                                                   std::unique_ptr<Mover::Reservation> places, CallsLeft& left);
-    [[nodiscard]] bool keeps(const Look& look) const;
-    [[nodiscard]] std::chrono::milliseconds keeps_for(const Look& look) const;  ///< below 0: it is old
-    [[nodiscard]] instantly::Gate turns(const Look& look, sync::Lane lane) const;
     boost::asio::awaitable<void> send(std::vector<Sending> sendings, Look look, Mover::Reservation& places,
                                       CallsLeft& left);
-    void note(store::Transaction& transaction, const std::vector<Sending>& sendings) const;
     boost::asio::awaitable<void> call(std::vector<Sending>& sendings, Look look, CallsLeft& left);
     boost::asio::awaitable<void> call_lead(Sending& sending, Ways& ways);
     boost::asio::awaitable<void> finish(const std::vector<Sending*>& sendings, Look look, Ways& ways);
-    boost::asio::awaitable<void> assign(const std::vector<Sending*>& sendings, Ways& ways);
-    static boost::asio::awaitable<void> assign_together(std::vector<Sending*> leads, Ways& ways);
-    boost::asio::awaitable<void> record(const std::vector<Sending*>& sendings);
 
     PushContext& context_;
     Verdicts& verdicts_;
     Signal& called_;
     Mover mover_;
+    LeadMerger merger_;
+    Recorder recorder_;
     std::size_t calls_left_ = 0;
     int slow_looks_ = 0;  ///< in a row
     LateTurns late_turns_;
-    LateTurns late_merges_;  ///< they come before what is sent
 };
 
 /// The calls that some leads may yet need, counted until they are over, or known not to be.

@@ -35,6 +35,12 @@ std::string counted(std::int64_t number, const std::string& noun) {
     return grouped(number) + " " + noun + (number == 1 ? "" : "s");
 }
 
+std::string in_one_line(const std::vector<std::string>& parts) {
+    std::string text;
+    for (const auto& part : parts) (text += text.empty() ? "" : "; ") += part;
+    return text;
+}
+
 std::string place_of(const std::string& side) { return side == "local" ? "here" : "on Instantly"; }
 
 std::string to_text(const nlohmann::json& json) {

@@ -3,6 +3,7 @@
 #include <string>
 #include <type_traits>
 #include <utility>
+#include <vector>
 
 #include <nlohmann/json.hpp>
 #include <pqxx/except>
@@ -24,6 +25,9 @@ std::string called(const sync::Value& email, const std::string& id);
 
 /// `1 lead`, `12,345 leads`
 std::string counted(std::int64_t number, const std::string& noun);
+
+/// `this; that`
+std::string in_one_line(const std::vector<std::string>& parts);
 
 /// Where a value is: `here` for the row in PostgreSQL, else `on Instantly`.
 std::string place_of(const std::string& side);
