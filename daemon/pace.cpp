@@ -22,8 +22,9 @@ constexpr auto look_again = 1s;
 /// A turn is void so long after it came: what is recorded of a second is taken to have left within the next one.
 constexpr auto departs_within = 1s;
 constexpr std::size_t seconds_kept = 62;
-/// The part of a second's requests that is recorded in reserve.
-constexpr std::size_t reserve_part = 10;
+/// The part of a second's requests that is recorded in reserve: for as long a disk that is busy, as during a checkpoint,
+/// holds up none.
+constexpr std::size_t reserve_part = 2;
 /// The second under which it is recorded: later than any recall, which takes what it finds for spent just now.
 constexpr sync::Instant in_reserve{std::chrono::sys_days{std::chrono::January / 1 / 2200}};
 

@@ -318,9 +318,9 @@ TEST_F(PaceTest, AfterARestTheFirstRequestsLeaveBeforeTheirSecondIsRecorded) {
     let(5s);
     store_fails_ = true;
     std::vector<std::shared_ptr<Request>> requests;
-    for (int i = 0; i < 11; ++i) requests.push_back(ask(Lane::safety));
+    for (int i = 0; i < 51; ++i) requests.push_back(ask(Lane::safety));
     let(0ms);
-    EXPECT_EQ(departures_.size(), 11U) << "the reserve is ten requests";
+    EXPECT_EQ(departures_.size(), 51U) << "the reserve is half a second's requests";
     EXPECT_NE(requests.back()->failure.find("nothing is sent"), std::string::npos);
 
     die();
