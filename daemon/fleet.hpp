@@ -24,12 +24,10 @@ namespace leadsync::daemon {
 inline constexpr sync::Backoff database_backoff{std::chrono::milliseconds{500}, std::chrono::seconds{10}};
 
 /// Connections to the one database. A page of leads takes tens of milliseconds to write and dozens may wait for their
-/// turn: neither an edit nor the budget of a request is to wait behind them. Nor do they wait for the disk: of what
-/// was read from Instantly the cursor is part, so what a crash of the server takes is read again; and before anything
-/// is sent because of it, that is noted durably.
+/// turn: neither an edit nor the budget of a request is to wait behind them.
 struct Connections {
     /// See Database.
-    explicit Connections(const std::string& url) : pushing{url, 3}, reading{url, 3, postgres::Commits::at_once} {}
+    explicit Connections(const std::string& url) : pushing{url, 3}, reading{url, 3} {}
 
     postgres::Database pushing;
     postgres::Database reading;

@@ -1,6 +1,7 @@
 #include "daemon/pace.hpp"
 
 #include <algorithm>
+#include <map>
 #include <utility>
 
 #include <boost/asio/this_coro.hpp>
@@ -22,8 +23,8 @@ constexpr auto look_again = 1s;
 /// A turn is void so long after it came: what is recorded of a second is taken to have left within the next one.
 constexpr auto departs_within = 1s;
 constexpr std::size_t seconds_kept = 62;
-/// The part of a second's requests that is recorded in reserve: for as long a disk that is busy, as during a checkpoint,
-/// holds up none.
+/// The part of a second's requests that is recorded in reserve: for as long a disk that is busy, as during a
+/// checkpoint, holds up none.
 constexpr std::size_t reserve_part = 2;
 /// The second under which it is recorded: later than any recall, which takes what it finds for spent just now.
 constexpr sync::Instant in_reserve{std::chrono::sys_days{std::chrono::January / 1 / 2200}};
@@ -169,7 +170,7 @@ void Pace::grant_next() {
 
 void Pace::give_back() {
     windows_.give_back(clock_.now());
-    if (store_ != nullptr && seconds_.back().granted > 0) --seconds_.back().granted;
+    if (store_ != nullptr && !seconds_.empty() && seconds_.back().granted > 0) --seconds_.back().granted;
     tell_leader();
 }
 
@@ -267,31 +268,51 @@ awaitable<void> Pace::record() {
     }
 }
 
-/// What an earlier process sent lately counts against our windows. What we sent ourselves is recorded too.
+void Pace::locks_lost() {
+    locks_lost_at_ = clock_.now();
+    recalled_ = false;
+    is_recall_old_ = true;
+}
+
+/// What an earlier process sent lately counts against our windows, and so does what another has sent while our locks
+/// were lost. What we let through ourselves we know, though the server may have failed over and forgotten it.
 awaitable<void> Pace::recall() {
     const auto alone = co_await recording_.lock(clock_);
+    is_recall_old_ = false;
     if (store_ != nullptr) {
-        std::vector<store::SpentSecond> spent;
+        std::vector<store::SpentSecond> recorded;
         try {
-            spent =
+            recorded =
                 co_await store_->run([](store::Transaction& transaction) { return transaction.progress.spent(); });
         } catch (const store::StoreError& error) {
             throw instantly::ApiError{{.message = std::string{"nothing is sent before it is known what was sent "
                                                               "lately: "}
                                                   + error.what()}};
         }
-        const auto now = clock_.now();
-        const auto wall = clock_.wall();
-        windows_.forget();
-        seconds_.clear();
-        reserved_ = 0;
-        for (const auto& [second, requests] : spent) {
-            const auto ago = std::max<sync::Instant::duration>(wall - (second + 1s + departs_within), 0s);
-            windows_.remember(now - ago, static_cast<std::size_t>(std::max(requests, 0)));
-            seconds_.push_back({std::min(second, second_of(wall)), requests, requests});
-        }
+        take_for_spent(recorded);
     }
-    recalled_ = true;
+    recalled_ = !is_recall_old_;
+}
+
+void Pace::take_for_spent(const std::vector<store::SpentSecond>& recorded) {
+    const auto now = clock_.now();
+    const auto wall = clock_.wall();
+    const auto latest = second_of(wall);
+    std::map<sync::Instant, int> requests;
+    for (const auto& second : seconds_) requests[std::min(second.begin, latest)] += second.granted;
+    std::map<sync::Instant, int> theirs;
+    for (const auto& [second, spent] : recorded) theirs[std::min(second, latest)] += std::max(spent, 0);
+    for (const auto& [second, spent] : theirs) requests[second] = std::max(requests[second], spent);
+
+    windows_.forget();
+    seconds_.clear();
+    reserved_ = 0;
+    for (const auto& [second, spent] : requests) {
+        const auto ago = std::max<sync::Instant::duration>(wall - (second + 1s + departs_within), 0s);
+        windows_.remember(now - ago, static_cast<std::size_t>(spent));
+        seconds_.push_back({second, spent, spent});
+    }
+    while (seconds_.size() > seconds_kept) seconds_.pop_front();
 }
 
 }  // namespace leadsync::daemon

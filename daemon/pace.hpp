@@ -37,7 +37,9 @@ public:
     instantly::Gate lane(sync::Lane lane);
 
     /// Another process may be sending: what is recorded by then is read again before the next turn.
-    void locks_lost() { recalled_ = false; }
+    void locks_lost();
+    /// When that was last; long ago when it was not.
+    [[nodiscard]] sync::SteadyTime locks_lost_at() const { return locks_lost_at_; }
 
     /// The server has answered 429: nothing leaves for so long, and less than before for a while.
     void refused(std::chrono::milliseconds hold);
@@ -82,6 +84,7 @@ private:
     void note_grant();
     boost::asio::awaitable<void> record();
     boost::asio::awaitable<void> recall();
+    void take_for_spent(const std::vector<store::SpentSecond>& recorded);
 
     Clock& clock_;
     store::Store* store_;
@@ -94,7 +97,9 @@ private:
     int reserved_ = 0;            ///< requests that are recorded for no second
     AsyncMutex recording_;
     Signal in_debt_;  ///< something left on the reserve
+    sync::SteadyTime locks_lost_at_ = sync::SteadyTime::min();
     bool recalled_ = false;
+    bool is_recall_old_ = false;  ///< the locks were lost while it was made
 };
 
 }  // namespace leadsync::daemon

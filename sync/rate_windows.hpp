@@ -37,7 +37,7 @@ public:
     void depart(SteadyTime at);
     void give_back(SteadyTime now);
 
-    /// As if none had departed yet; to be followed by remember().
+    /// As if none had departed yet: what is known of the past comes anew, by remember().
     void forget() { count_ = 0; }
 
     /// Requests of an earlier process; before any of ours, oldest first.

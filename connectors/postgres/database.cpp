@@ -5,7 +5,7 @@
 namespace leadsync::postgres {
 namespace {
 
-std::unique_ptr<pqxx::connection> connect(const std::string& url, Commits commits, const Fence* fence) {
+std::unique_ptr<pqxx::connection> connect(const std::string& url, const Fence* fence) {
     auto connection = open_connection(url);
     pqxx::nontransaction session{*connection};
     session.exec(R"sql(
@@ -14,15 +14,13 @@ std::unique_ptr<pqxx::connection> connect(const std::string& url, Commits commit
         SET timezone = 'UTC';
         SET client_min_messages = warning)sql");
     session.exec("SET lock_timeout = " + std::to_string(lock_patience.count()));
-    if (commits == Commits::at_once) session.exec("SET synchronous_commit = off");
     if (fence != nullptr) fence->check(session);
     return connection;
 }
 
 }  // namespace
 
-Database::Database(std::string url, std::size_t threads, Commits commits)
-    : url_{std::move(url)}, commits_{commits}, threads_{threads} {}
+Database::Database(std::string url, std::size_t threads) : url_{std::move(url)}, threads_{threads} {}
 
 Database::~Database() {
     threads_.stop();
@@ -47,7 +45,7 @@ Database::Borrowed Database::borrow() {
         }
     }
     if (!raised) throw locks_are_lost();
-    return {*this, {connect(url_, commits_, fence_), *raised}};
+    return {*this, {connect(url_, fence_), *raised}};
 }
 
 Database::Borrowed::Borrowed(Database& database, Pooled pooled) : database_{database}, pooled_{std::move(pooled)} {}

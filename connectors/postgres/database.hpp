@@ -27,17 +27,12 @@ namespace leadsync::postgres {
 /// (`deadlock_timeout`, 1 s): where a user's statement and ours wait for each other, ours is to give way.
 inline constexpr std::chrono::milliseconds lock_patience{500};
 
-/// When a commit returns: once it is on disk (and on the standbys that the server waits for), or at once, and a
-/// server that crashes loses what it committed so in its last moments (at most three times `wal_writer_delay`: 0.6
-/// s). What follows such a commit and is durable makes it durable too.
-enum class Commits { durable, at_once };
-
 /// A pool of connections, each used by one database thread at a time. All writes through it are leadsync's own: the
 /// capture triggers pass them by.
 class Database {
 public:
     /// `url` is a libpq URL or connection string. Connects when first used.
-    Database(std::string url, std::size_t threads, Commits commits = Commits::durable);
+    Database(std::string url, std::size_t threads);
     ~Database();
     Database(const Database&) = delete;
     Database& operator=(const Database&) = delete;
@@ -119,7 +114,6 @@ private:
     [[nodiscard]] std::optional<std::uint64_t> fence_standing() const;
 
     std::string url_;
-    Commits commits_;
     const Fence* fence_ = nullptr;
     std::mutex mutex_;
     std::vector<Pooled> idle_;

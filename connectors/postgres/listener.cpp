@@ -74,6 +74,14 @@ struct Candidate {
     [[nodiscard]] bool has(const std::string& workspace) const { return std::ranges::count(locked, workspace) > 0; }
 };
 
+/// A server that has crashed may have forgotten which tokens it had drawn last, for a claim does not wait for the
+/// disk: what is in hand by one of them is not to be taken for what is claimed from now on. More than can be drawn
+/// meanwhile.
+void pass_over_tokens(pqxx::connection& connection) {
+    pqxx::nontransaction session{connection};
+    session.exec("SELECT max(nextval('sync.lease_tokens')) FROM generate_series(1, 100000)");
+}
+
 /// One look at what is not locked yet, on a session that is opened where there is none.
 boost::asio::awaitable<Candidate> take_what_is_free(std::string url, std::vector<std::string> workspaces,
                                                     Candidate earlier) {
@@ -85,6 +93,7 @@ boost::asio::awaitable<Candidate> take_what_is_free(std::string url, std::vector
     for (const auto& workspace : workspaces)
         if (!candidate.has(workspace) && takes_lock(*candidate.connection, workspace))
             candidate.locked.push_back(workspace);
+    if (candidate.locked.size() == workspaces.size()) pass_over_tokens(*candidate.connection);
     co_return candidate;
 }
 

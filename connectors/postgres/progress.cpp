@@ -100,9 +100,15 @@ void Progress::cut_into_ranges(std::int64_t leads_per_range, std::int64_t ranges
 }
 
 void Progress::advance_range(const store::SweepRange& from, const std::string& cursor, const store::SweepStep& page) {
+    // The page's commit need not wait for the disk: what a crash of the server takes with it, the cursor included, is
+    // read again. The range's end does wait, and so does whatever is sent because of the page: before it leaves, that
+    // is noted, which takes to the disk what came before.
     static const Statement statement{"advance_range", R"sql(
+        WITH relaxed AS MATERIALIZED (SELECT set_config('synchronous_commit', 'off', true) AS mode)
         UPDATE sync.ranges SET cursor = $3, pages = pages + 1, leads = leads + $4, changed = changed + $5
+        FROM relaxed
         WHERE workspace = $1 AND number = $2 AND cursor IS NOT DISTINCT FROM $6 AND NOT is_complete
+          AND relaxed.mode = 'off'
     )sql"};
     require_one(
         execute(transaction_, statement, workspace_, from.number, cursor, page.leads, page.changed, from.cursor),

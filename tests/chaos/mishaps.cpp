@@ -62,21 +62,43 @@ Mishaps::Mishaps(std::string database_url, sandbox::Server& server, Dice& dice)
 void Mishaps::draw_nature(const std::vector<sandbox::ControlClient*>& workspaces) {
     lists_lie_ = dice_.chance(0.3);
     if (dice_.chance(0.4)) read_lag_ = std::chrono::milliseconds{dice_.below(800)};
-    static constexpr std::array cursors{"accept", "accept", "400", "empty"};
+    static constexpr std::array cursors{"accept", "accept", "accept", "400", "404", "empty", "ignore"};
     const json nature{{"latency_ms", dice_.below(15)},
                       {"latency_spread_ms", dice_.below(30)},
                       {"gzip", dice_.chance(0.5)},
+                      {"clock_ahead_ms", dice_.below(500)},
+                      {"limit_over_100", dice_.chance(0.5) ? "400" : "empty"},
                       {"unknown_cursor", cursors.at(dice_.below(cursors.size()))},
                       {"read_lag_ms", read_lag_.count()},
                       {"interest_delay_ms", dice_.below(400)},
                       {"assign_delay_ms", dice_.below(400)},
                       {"job_delay_ms", dice_.below(600)},
+                      {"interest_status_code", dice_.chance(0.5) ? 200 : 202},
                       {"custom_variables", dice_.chance(0.5) ? "replace" : "merge"},
                       {"null_removes", dice_.chance(0.5)},
                       {"empty_removes", dice_.chance(0.5)},
+                      {"numbers_as_text", dice_.chance(0.3)},
                       {"normalise_trim", dice_.chance(0.5)},
+                      {"normalise_email", dice_.chance(0.5)},
+                      {"normalise_phone", dice_.chance(0.5)},
+                      {"normalise_website", dice_.chance(0.5)},
                       {"retry_after", dice_.chance(0.5)}};
     for (auto* workspace : workspaces) workspace->set_switches(nature);
+}
+
+void Mishaps::refuse_some(sandbox::ControlClient& workspace, json& switches) {
+    const auto after = fmt::format("{:02x}000000-0000-4000-8000-000000000000", dice_.below(256));
+    for (const auto& lead : workspace.leads(after, 1 + dice_.below(3)))
+        switches["refused_ids"].push_back(lead.at("id"));
+}
+
+/// As if somebody deleted it: it is listed no more, nor are its leads by it.
+void Mishaps::lose_a_place(sandbox::ControlClient& workspace, json& switches) {
+    const auto counts = workspace.counts();
+    std::vector<std::string> places;
+    for (const auto* kind : {"campaigns", "lists"})
+        for (const auto& [place, leads] : counts.at(kind).items()) places.push_back(place);
+    switches["gone_places"].push_back(dice_.one_of(places));
 }
 
 void Mishaps::draw_faults(const std::vector<sandbox::ControlClient*>& workspaces) {
@@ -84,9 +106,17 @@ void Mishaps::draw_faults(const std::vector<sandbox::ControlClient*>& workspaces
     static constexpr std::array outcomes{"success", "failed", "moved_nothing", "partial"};
     for (auto* workspace : workspaces) {
         workspace->clear_faults();
-        json switches{{"job_outcome", "success"}, {"hidden_share", 0},        {"empty_lists", false},
-                      {"revoked", false},         {"unpaid", false},          {"plan_limit", -1},
-                      {"per_second", 100},        {"ignore_writes_every", 0}, {"scopes", {"all:all"}}};
+        json switches{{"job_outcome", "success"},
+                      {"hidden_share", 0},
+                      {"empty_lists", false},
+                      {"revoked", false},
+                      {"unpaid", false},
+                      {"plan_limit", -1},
+                      {"per_second", 100},
+                      {"ignore_writes_every", 0},
+                      {"scopes", {"all:all"}},
+                      {"refused_ids", json::array()},
+                      {"gone_places", json::array()}};
         if (dice_.chance(0.7)) {
             for (std::uint64_t i = 0; i <= dice_.below(3); ++i) {
                 json fault{{"kind", dice_.one_of(kinds)},
@@ -106,6 +136,8 @@ void Mishaps::draw_faults(const std::vector<sandbox::ControlClient*>& workspaces
             if (dice_.chance(0.05)) switches["unpaid"] = true;
             if (dice_.chance(0.05)) switches["scopes"] = {"leads:read"};
             if (dice_.chance(0.1)) switches["per_second"] = 10;  // others use the workspace too
+            if (dice_.chance(0.15)) refuse_some(*workspace, switches);
+            if (dice_.chance(0.1)) lose_a_place(*workspace, switches);
             if (lists_lie_ && dice_.chance(0.4)) switches["hidden_share"] = 0.2;
             if (lists_lie_ && dice_.chance(0.2)) switches["empty_lists"] = true;
         }
@@ -124,7 +156,9 @@ void Mishaps::end(const std::vector<sandbox::ControlClient*>& workspaces) {
                                  {"plan_limit", -1},
                                  {"per_second", 100},
                                  {"ignore_writes_every", 0},
-                                 {"scopes", {"all:all"}}});
+                                 {"scopes", {"all:all"}},
+                                 {"refused_ids", json::array()},
+                                 {"gone_places", json::array()}});
     }
 }
 

@@ -61,6 +61,9 @@ public:
     [[nodiscard]] int cuts() const { return cuts_; }
 
 private:
+    void refuse_some(sandbox::ControlClient& workspace, nlohmann::json& switches);
+    void lose_a_place(sandbox::ControlClient& workspace, nlohmann::json& switches);
+
     std::string database_url_;
     sandbox::Server& server_;
     Dice& dice_;

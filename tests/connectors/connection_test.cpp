@@ -47,22 +47,6 @@ TEST(Connection, ThatBrokeIsNotUsedAgain) {
     });
 }
 
-TEST(Connection, CommitsAtOnceWhereTheDiskIsNotWaitedFor) {
-    const test_support::TestDatabase database;
-    const auto setting_of = [&](Database& leadsync) {
-        return leadsync.run_blocking([](pqxx::work& transaction) {
-            return transaction.exec1("SELECT current_setting('synchronous_commit')")[0].as<std::string>();
-        });
-    };
-    pqxx::connection session{database.url()};
-    pqxx::nontransaction{session}.exec("ALTER DATABASE " + session.quote_name(session.dbname())
-                                       + " SET synchronous_commit = 'remote_write'");
-    Database pushing{database.url(), 1};
-    Database reading{database.url(), 1, Commits::at_once};
-    EXPECT_EQ(setting_of(pushing), "remote_write") << "what the server's owner wants";
-    EXPECT_EQ(setting_of(reading), "off");
-}
-
 // After a failover the locks are another process's to take, while the session that had them has heard nothing yet.
 TEST(Connection, IsMadeOnlyWhereTheLocksAre) {
     const test_support::TestDatabase database;

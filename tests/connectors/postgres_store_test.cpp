@@ -4,6 +4,7 @@
 #include <pqxx/pqxx>
 
 #include "connectors/postgres/leads.hpp"
+#include "connectors/postgres/progress.hpp"
 #include "connectors/postgres/queue.hpp"
 #include "connectors/postgres/store.hpp"
 #include "connectors/postgres/workspaces.hpp"
@@ -27,6 +28,28 @@ std::int64_t rows_read(pqxx::work& transaction, const std::string& table) {
             "WHERE relid = $1::text::regclass",
             table)[0]
         .as<std::int64_t>();
+}
+
+TEST(PostgresStore, WaitsForTheDiskAtTheEndOfARangeButNotAtEachOfItsPages) {
+    const test_support::TestDatabase database;
+    Database leadsync{database.url(), 1};
+    leadsync.run_blocking([](pqxx::work& transaction) { Workspaces::declare(transaction, {"acme"}); });
+    const auto mode_after = [&](auto step) {
+        return leadsync.run_blocking([&](pqxx::work& transaction) {
+            transaction.exec("SET LOCAL synchronous_commit = 'remote_write'");
+            Progress progress{transaction, "acme"};
+            const auto state = progress.open_sweep(100, 1);
+            EXPECT_EQ(state.open.size(), 1);
+            if (!state.open.empty()) step(progress, state.open.front());
+            return transaction.exec1("SELECT current_setting('synchronous_commit')")[0].template as<std::string>();
+        });
+    };
+    const auto page = [](Progress& progress, const store::SweepRange& range) {
+        progress.advance_range(range, edited.text, {});
+    };
+    const auto end = [](Progress& progress, const store::SweepRange& range) { progress.finish_range(range, {}); };
+    EXPECT_EQ(mode_after(page), "off");
+    EXPECT_EQ(mode_after(end), "remote_write");
 }
 
 TEST(PostgresStore, DoesNotWaitForAnOpenTransactionThatQueuesTheLeadItself) {

@@ -267,6 +267,25 @@ TEST_F(PaceTest, WhatAnotherProcessSentWhileTheLocksWereLostCounts) {
     EXPECT_EQ(departures_.size(), 2U);
 }
 
+TEST_F(PaceTest, WhatWasSentCountsWhereTheServerHasForgottenIt) {
+    make_recorded({10, 30, 1});
+    for (int i = 0; i < 30; ++i) ask(Lane::safety);
+    let(4s);
+    EXPECT_EQ(departures_.size(), 30U);
+    auto fail_over = [&]() -> boost::asio::awaitable<void> {
+        const std::vector<store::SpentSecond> nothing;
+        co_await store_.run([&](store::Transaction& transaction) { transaction.progress.record_spent(nothing); });
+    };
+    boost::asio::co_spawn(*io_, fail_over(), boost::asio::detached);
+    let(0ms);
+    pace_->locks_lost();
+    ask(Lane::push);
+    let(50s);
+    EXPECT_EQ(departures_.size(), 30U) << "the minute is spent";
+    let(20s);
+    EXPECT_EQ(departures_.size(), 31U);
+}
+
 TEST_F(PaceTest, WhatWasSentBeforeTheLocksWereLostCountsOnce) {
     make_recorded({10, 30, 1});
     for (int i = 0; i < 15; ++i) ask(Lane::push);
