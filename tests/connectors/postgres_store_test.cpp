@@ -34,10 +34,11 @@ TEST(PostgresStore, WaitsForTheDiskAtTheEndOfARangeButNotAtEachOfItsPages) {
     const test_support::TestDatabase database;
     Database leadsync{database.url(), 1};
     leadsync.run_blocking([](pqxx::work& transaction) { Workspaces::declare(transaction, {"acme"}); });
+    const std::string workspace{"acme"};
     const auto mode_after = [&](auto step) {
         return leadsync.run_blocking([&](pqxx::work& transaction) {
             transaction.exec("SET LOCAL synchronous_commit = 'remote_write'");
-            Progress progress{transaction, "acme"};
+            Progress progress{transaction, workspace};
             const auto state = progress.open_sweep(100, 1);
             EXPECT_EQ(state.open.size(), 1);
             if (!state.open.empty()) step(progress, state.open.front());
