@@ -215,7 +215,8 @@ asio::awaitable<void> Daemon::listen() {
             fleet_.locks_lost();
             spdlog::warn("{}: {}", what, postgres::one_line(error));
         }
-        co_await clock_.sleep_for(sync::backoff_delay(database_backoff, ++attempt, dice()));
+        ++attempt;
+        co_await clock_.sleep_for(sync::backoff_delay(database_backoff, attempt, dice()));
     }
 }
 

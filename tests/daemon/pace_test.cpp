@@ -44,7 +44,7 @@ protected:
             if (*after > 0ms) co_await test->time_.sleep_for(*after);
             EXPECT_TRUE(mine->turn->departs());
             mine->departed = test->time_.now();
-            test->departures_.push_back({mine->lane, mine->departed});
+            test->departures_.emplace_back(mine->lane, mine->departed);
         };
         boost::asio::co_spawn(
             *io_, task(this, request, delay),
