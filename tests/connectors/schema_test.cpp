@@ -149,6 +149,18 @@ TEST_F(Schema, RefusesNumbersThatADoubleDoesNotHold) {
             << number;
 }
 
+TEST_F(Schema, LetsOtherVariablesBeEditedBesideANumberThatInstantlyHad) {
+    Database leadsync{database_.url(), 1};
+    leadsync.run_blocking([](pqxx::work& transaction) {
+        transaction.exec(R"(UPDATE crm.leads SET custom_variables = '{"code": 9007199254740993}')");
+    });
+    EXPECT_EQ(refusal(R"(UPDATE crm.leads SET custom_variables = custom_variables || '{"tier": "gold"}')"), "");
+    EXPECT_NE(refusal(R"(UPDATE crm.leads SET custom_variables = custom_variables || '{"code": 9007199254740995}')"),
+              "");
+    EXPECT_NE(refusal(R"(UPDATE crm.leads SET custom_variables = custom_variables || '{"more": 9007199254740993}')"),
+              "");
+}
+
 TEST_F(Schema, HoldsLeadsyncToFlatCustomVariablesToo) {
     Database leadsync{database_.url(), 1};
     EXPECT_THROW(leadsync.run_blocking([](pqxx::work& transaction) {
