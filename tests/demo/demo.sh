@@ -15,7 +15,7 @@ while [ $# -gt 0 ]; do
     shift
 done
 
-build=$PWD/build/release
+build=${DEMO_BUILD:-$PWD/build/release}
 folder=$(mktemp -d /tmp/leadsync-demo-XXXXXX)
 chmod 755 "$folder"  # started by root, PostgreSQL runs as another user, who has to come through here
 sandbox_log=$folder/sandbox.log
