@@ -13,6 +13,25 @@ namespace leadsync::chaos {
 using namespace std::chrono_literals;
 using nlohmann::json;
 
+namespace {
+
+/// Of the switches that change within a round: nothing goes wrong.
+json calm() {
+    return {{"job_outcome", "success"},
+            {"hidden_share", 0},
+            {"empty_lists", false},
+            {"revoked", false},
+            {"unpaid", false},
+            {"plan_limit", -1},
+            {"per_second", 100},
+            {"ignore_writes_every", 0},
+            {"scopes", {"all:all"}},
+            {"refused_ids", json::array()},
+            {"gone_places", json::array()}};
+}
+
+}  // namespace
+
 // --- the daemon ---------------------------------------------------------------------------------------------------
 
 void Victim::start() {
@@ -106,17 +125,7 @@ void Mishaps::draw_faults(const std::vector<sandbox::ControlClient*>& workspaces
     static constexpr std::array outcomes{"success", "failed", "moved_nothing", "partial"};
     for (auto* workspace : workspaces) {
         workspace->clear_faults();
-        json switches{{"job_outcome", "success"},
-                      {"hidden_share", 0},
-                      {"empty_lists", false},
-                      {"revoked", false},
-                      {"unpaid", false},
-                      {"plan_limit", -1},
-                      {"per_second", 100},
-                      {"ignore_writes_every", 0},
-                      {"scopes", {"all:all"}},
-                      {"refused_ids", json::array()},
-                      {"gone_places", json::array()}};
+        auto switches = calm();
         if (dice_.chance(0.7)) {
             for (std::uint64_t i = 0; i <= dice_.below(3); ++i) {
                 json fault{{"kind", dice_.one_of(kinds)},
@@ -148,17 +157,7 @@ void Mishaps::draw_faults(const std::vector<sandbox::ControlClient*>& workspaces
 void Mishaps::end(const std::vector<sandbox::ControlClient*>& workspaces) {
     for (auto* workspace : workspaces) {
         workspace->clear_faults();
-        workspace->set_switches({{"job_outcome", "success"},
-                                 {"hidden_share", 0},
-                                 {"empty_lists", false},
-                                 {"revoked", false},
-                                 {"unpaid", false},
-                                 {"plan_limit", -1},
-                                 {"per_second", 100},
-                                 {"ignore_writes_every", 0},
-                                 {"scopes", {"all:all"}},
-                                 {"refused_ids", json::array()},
-                                 {"gone_places", json::array()}});
+        workspace->set_switches(calm());
     }
 }
 

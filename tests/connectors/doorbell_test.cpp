@@ -234,6 +234,23 @@ TEST(Listener, AReconnectWaitsForLocksLongerThanAFirstStart) {
     EXPECT_FALSE(gone.takes("acme"));
 }
 
+// A server that has crashed may go back to tokens of claims that it did not have on disk.
+TEST(Listener, AReconnectPassesOverTheTokensOfWhatMayBeInHand) {
+    const test_support::TestDatabase database;
+    pqxx::connection session{database.url()};
+    const auto draw = [&] {
+        return pqxx::nontransaction{session}.exec1("SELECT nextval('sync.lease_tokens')")[0].as<std::int64_t>();
+    };
+    const auto before = draw();
+    boost::asio::io_context io;
+    boost::asio::thread_pool blocking{1};
+    Listener listener{io.get_executor(), database.url(), {"acme"}};
+    auto outcome = boost::asio::co_spawn(io, listener.reconnect(blocking.get_executor()), boost::asio::use_future);
+    io.run();
+    EXPECT_NO_THROW(outcome.get());
+    EXPECT_GT(draw(), before + 100'000);
+}
+
 TEST(Listener, AReconnectTakesALockThatStaysAwayForAnotherProcess) {
     const test_support::TestDatabase database;
     OtherSession other{database.url()};
